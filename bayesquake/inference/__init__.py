@@ -1,0 +1,1 @@
+"""Inference drivers: functions on a `Target` with one call and one result, `Draws`."""

@@ -1,0 +1,63 @@
+"""The mode of a log density, by L-BFGS inside one compiled loop."""
+
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import optax
+import optax.tree
+
+__all__ = ["Mode", "find_mode"]
+
+
+class Mode(NamedTuple):
+    """A mode: position (same pytree as the start), log density, gradient norm, iterations."""
+
+    position: Any
+    log_density: Any
+    gradient_norm: Any
+    iterations: Any
+
+
+def find_mode(log_density, start, *, max_iterations=500, tolerance=1e-5):
+    """Climb to a mode of a log density.
+
+    Parameters
+    ----------
+    log_density : callable
+        ``position -> scalar``; position is any pytree.
+    start : pytree of arrays
+    max_iterations : int
+    tolerance : float
+        Gradient norm, in units of log density per unit of position, at which to stop.
+
+    Returns
+    -------
+    Mode
+        Where the search stopped; compare ``gradient_norm`` with the tolerance.
+    """
+
+    def loss(position):
+        return -log_density(position)
+
+    optimizer = optax.lbfgs(memory_size=20)
+    value_and_gradient = optax.value_and_grad_from_state(loss)
+
+    def unfinished(carry):
+        _, _, iteration, norm = carry
+        return (iteration < max_iterations) & ~(norm < tolerance)
+
+    def climb(carry):
+        position, state, iteration, _ = carry
+        value, gradient = value_and_gradient(position, state=state)
+        updates, state = optimizer.update(
+            gradient, state, position, value=value, grad=gradient, value_fn=loss
+        )
+        position = optax.apply_updates(position, updates)
+        norm = optax.tree.norm(optax.tree.get(state, "grad"))
+        return position, state, iteration + 1, norm
+
+    start = jax.tree.map(lambda leaf: jnp.asarray(leaf, float), start)
+    carry = (start, optimizer.init(start), 0, jnp.inf)
+    position, _, iterations, norm = jax.lax.while_loop(unfinished, climb, carry)
+    return Mode(position, log_density(position), norm, iterations)

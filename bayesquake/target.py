@@ -1,0 +1,220 @@
+"""A model and data as a log density on a flat unconstrained vector.
+
+This is the face for samplers. Data are arguments, never closures: one compiled
+program serves every data set of the same structure and shapes.
+"""
+
+import dataclasses
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.flatten_util import ravel_pytree
+from numpyro.handlers import seed, substitute, trace
+from numpyro.infer.util import initialize_model
+
+from bayesquake.priors import resolve_priors
+
+__all__ = ["Target", "target", "target_of_arrays"]
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Target:
+    """A log density for samplers.
+
+    Attributes
+    ----------
+    dim : int
+        Number of unconstrained coordinates.
+    coordinates : tuple of str
+        Name of every coordinate, such as ``p`` or ``z[3]``.
+    log_density, gradient : callable
+        ``(position, data)``, position of shape (dim,).
+    constrain : callable
+        ``(position, data) -> dict`` of all sites and derived quantities.
+    unconstrain : callable
+        ``(values, data) -> position`` for a dict of the sampled sites.
+    ravel, unravel : callable
+        Between a flat position and a dict of unconstrained sites.
+    initial : callable
+        ``(key, data) -> position``, dispersed.
+    condition : callable
+        ``data -> data`` with whatever the coordinates need; `target` has applied it.
+    prior_draw : callable
+        ``(key, data) -> dict`` of all sites, drawn from the prior.
+    data : pytree of arrays, or None
+    """
+
+    dim: int
+    coordinates: tuple[str, ...]
+    log_density: Callable
+    gradient: Callable
+    constrain: Callable
+    unconstrain: Callable
+    ravel: Callable
+    unravel: Callable
+    initial: Callable
+    condition: Callable
+    prior_draw: Callable
+    data: Any = None
+
+
+_TARGETS: dict[Any, Target] = {}
+
+
+def target(model, dataset, *, priors=None, **options):
+    """Return the target of a model on a data set.
+
+    Parameters
+    ----------
+    model : bayesquake.zoo.Model
+    dataset : xarray.Dataset
+        From ``model.read`` or ``model.simulate``.
+    priors : mapping or path, optional
+        Priors in place of the defaults, see `bayesquake.priors.resolve_priors`.
+    **options
+        Options of ``model.prepare``.
+
+    Returns
+    -------
+    Target
+    """
+    return target_of_arrays(model, model.prepare(dataset, **options), priors)
+
+
+def target_of_arrays(model, arrays, priors=None):
+    """Return the target of a model on prepared arrays.
+
+    Targets are cached on model, priors and the structure and shapes of the arrays, so
+    that programs compiled for one data set serve the next.
+    """
+    priors = resolve_priors(model, priors)
+    leaves, structure = jax.tree.flatten(arrays)
+    shapes = tuple((np.shape(leaf), np.asarray(leaf).dtype.str) for leaf in leaves)
+    key = (model, tuple(sorted(priors.items())), structure, shapes)
+    if key not in _TARGETS:
+        _TARGETS[key] = _build(model, priors, arrays)
+    made = _TARGETS[key]
+    return dataclasses.replace(made, data=made.condition(jax.tree.map(jnp.asarray, arrays)))
+
+
+def _build(model, priors, arrays):
+    distributions = {site: prior.distribution() for site, prior in priors.items()}
+
+    def generative(data):
+        return model.generative(data, distributions)
+
+    base = _plain_target(generative, arrays)
+    if model.whitening is None:
+        return base
+    return _whitened_target(base, model.whitening, distributions)
+
+
+def _plain_target(generative, arrays):
+    info = initialize_model(
+        jax.random.key(0),
+        generative,
+        model_args=(arrays,),
+        dynamic_args=True,
+        validate_grad=False,
+    )
+    sites = info.param_info.z
+    flat, unravel = ravel_pytree(sites)
+
+    def ravel(values):
+        return ravel_pytree(values)[0]
+
+    def log_density(position, data):
+        return -info.potential_fn(data)(unravel(position))
+
+    def constrain(position, data):
+        values = info.postprocess_fn(data)(unravel(position))
+        return {name: value for name, value in values.items() if name in reported}
+
+    def unconstrain(values, data):
+        bijections = _bijections(generative, values, data)
+        return ravel({name: bijections[name].inv(jnp.asarray(values[name])) for name in sites})
+
+    def prior_draw(key, data):
+        recorded = trace(seed(generative, key)).get_trace(data)
+        return {name: site["value"] for name, site in recorded.items() if name in reported}
+
+    def initial(key, data):
+        values = prior_draw(key, data)
+        return unconstrain({name: values[name] for name in sites}, data)
+
+    recorded = trace(seed(generative, jax.random.key(0))).get_trace(arrays)
+    reported = {
+        name
+        for name, site in recorded.items()
+        if site["type"] == "deterministic"
+        or (site["type"] == "sample" and not site["is_observed"])
+    }
+    return Target(
+        dim=flat.size,
+        coordinates=tuple(_coordinate_names(sites)),
+        log_density=log_density,
+        gradient=jax.grad(log_density),
+        constrain=constrain,
+        unconstrain=unconstrain,
+        ravel=ravel,
+        unravel=unravel,
+        initial=initial,
+        condition=lambda data: data,
+        prior_draw=prior_draw,
+    )
+
+
+def _whitened_target(base, whitening, distributions):
+    def forward(position, data):
+        sites = base.unravel(position)
+        plain, log_determinant = whitening.forward(sites, base.constrain(position, data), data)
+        return base.ravel(plain), log_determinant
+
+    def log_density(position, data):
+        plain, log_determinant = forward(position, data)
+        return base.log_density(plain, data) + log_determinant
+
+    def constrain(position, data):
+        return base.constrain(forward(position, data)[0], data)
+
+    def unconstrain(values, data):
+        plain = base.unconstrain(values, data)
+        whitened = whitening.inverse(base.unravel(plain), values, data)
+        return base.ravel(whitened)
+
+    def initial(key, data):
+        return base.ravel(whitening.initial(key, data))
+
+    return dataclasses.replace(
+        base,
+        log_density=log_density,
+        gradient=jax.grad(log_density),
+        constrain=constrain,
+        unconstrain=unconstrain,
+        initial=initial,
+        condition=jax.jit(lambda data: whitening.condition(base, data, distributions)),
+    )
+
+
+def _bijections(generative, values, data):
+    """Return the map from the real line to the support of every sampled site."""
+    from numpyro.distributions.transforms import biject_to
+
+    recorded = trace(substitute(seed(generative, 0), data=values)).get_trace(data)
+    return {
+        name: biject_to(site["fn"].support)
+        for name, site in recorded.items()
+        if site["type"] == "sample" and not site["is_observed"]
+    }
+
+
+def _coordinate_names(sites):
+    for name in sorted(sites):
+        shape = np.shape(sites[name])
+        if shape == ():
+            yield name
+        else:
+            yield from (f"{name}[{','.join(map(str, i))}]" for i in np.ndindex(shape))

@@ -1,0 +1,155 @@
+"""The registry of models.
+
+A model is a folder of `bayesquake.models` whose ``__init__`` holds
+``MODEL = Model(...)``. The registry finds the folders by looking; adding a model
+edits nothing else.
+"""
+
+import dataclasses
+import importlib
+import pkgutil
+from collections.abc import Callable, Mapping
+from importlib import resources
+from typing import Any
+
+from bayesquake.errors import ModelNotFoundError
+
+__all__ = ["Model", "Quantity", "Whitening", "card", "list_models", "load_model"]
+
+
+@dataclasses.dataclass(frozen=True)
+class Quantity:
+    """A scientific quantity of a posterior.
+
+    Attributes
+    ----------
+    unit : str
+        Unit, "1" if dimensionless.
+    meaning : str
+        One line for tables, files and reports.
+    dims : tuple of str
+        Names of the dimensions, empty for a scalar.
+    """
+
+    unit: str
+    meaning: str
+    dims: tuple[str, ...] = ()
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Whitening:
+    """Coordinates in which a model is sampled instead of its own unconstrained ones.
+
+    Attributes
+    ----------
+    condition : callable
+        ``(base_target, data, priors) -> data`` with what the map needs.
+    forward, inverse : callable
+        ``(sites, values, data)`` between whitened and plain unconstrained sites;
+        ``forward`` also returns the log determinant of its Jacobian.
+    initial : callable
+        ``(key, data) -> sites``, dispersed whitened starting points.
+    """
+
+    condition: Callable
+    forward: Callable
+    inverse: Callable
+    initial: Callable
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Model:
+    """A generative model and what is needed to use it.
+
+    Attributes
+    ----------
+    name, title : str
+    references : tuple of str
+        Papers, with DOI.
+    generative : callable
+        NumPyro model ``(data, priors)``; data are padded arrays, priors distributions.
+    priors : mapping
+        Site name to a name in `bayesquake.priors.PRIORS`.
+    simulate : callable
+        ``(key, design, parameters=None) -> (parameters, dataset)``.
+    read : callable
+        ``(source, **options) -> xarray.Dataset``, validated, with units.
+    prepare : callable
+        ``(dataset, **options) -> arrays``, padded to buckets.
+    quantities : mapping of str to Quantity
+        Every variable of the posterior, documented.
+    calibrated : tuple of str
+        Names whose coverage is checked by simulation-based calibration.
+    recommended : callable
+        ``dataset -> dict`` of driver settings.
+    complete : callable
+        ``(posterior, dataset, arrays, key, **options) -> dict`` of the model's own result
+        groups and further posterior variables, as `xarray.Dataset` by group name.
+    figures : mapping of str to callable
+        Title to ``(result) -> matplotlib.figure.Figure``, in order of the report.
+    design : mapping
+        Default simulation design.
+    whitening : Whitening, optional
+    """
+
+    name: str
+    title: str
+    references: tuple[str, ...]
+    generative: Callable
+    priors: Mapping[str, str]
+    simulate: Callable
+    read: Callable
+    prepare: Callable
+    quantities: Mapping[str, Quantity]
+    calibrated: tuple[str, ...]
+    recommended: Callable
+    complete: Callable
+    figures: Mapping[str, Callable]
+    design: Mapping[str, Any]
+    whitening: Whitening | None = None
+
+
+def list_models():
+    """Return the names and titles of all models, read from their cards.
+
+    Returns
+    -------
+    dict of str
+    """
+    return {name: card(name).partition("\n")[0].lstrip("# ") for name in _model_names()}
+
+
+def load_model(name):
+    """Return the model of that name.
+
+    Raises
+    ------
+    ModelNotFoundError
+        No such model is installed.
+    """
+    _require(name)
+    return importlib.import_module(f"bayesquake.models.{name}").MODEL
+
+
+def card(name):
+    """Return the model card, as Markdown text.
+
+    Raises
+    ------
+    ModelNotFoundError
+        No such model is installed.
+    """
+    _require(name)
+    return (resources.files("bayesquake.models") / name / "card.md").read_text(encoding="utf-8")
+
+
+def _model_names():
+    package = importlib.import_module("bayesquake.models")
+    return sorted(module.name for module in pkgutil.iter_modules(package.__path__) if module.ispkg)
+
+
+def _require(name):
+    if name not in _model_names():
+        raise ModelNotFoundError(
+            f"there is no model named {name!r}; installed models: {', '.join(_model_names())}"
+        )
