@@ -14,7 +14,7 @@ from typing import Any
 
 from bayesquake.errors import ModelNotFoundError
 
-__all__ = ["Model", "Quantity", "Whitening", "card", "list_models", "load_model"]
+__all__ = ["Folds", "Model", "Quantity", "Whitening", "card", "list_models", "load_model"]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -58,6 +58,25 @@ class Whitening:
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
+class Folds:
+    """Parts of the data that are independent given the parameters, for cross-validation.
+
+    Attributes
+    ----------
+    count : callable
+        ``arrays -> int``.
+    without : callable
+        ``(arrays, fold) -> arrays`` of equal shapes, with the fold left out.
+    terms : callable
+        ``(values, arrays) -> (fold,)`` log likelihood terms.
+    """
+
+    count: Callable
+    without: Callable
+    terms: Callable
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
 class Model:
     """A generative model and what is needed to use it.
 
@@ -78,8 +97,8 @@ class Model:
         ``(dataset, **options) -> arrays``, padded to buckets.
     quantities : mapping of str to Quantity
         Every variable of the posterior, documented.
-    calibrated : tuple of str
-        Names whose coverage is checked by simulation-based calibration.
+    calibrated : callable
+        ``(values, arrays) -> dict`` of the scalars whose ranks and coverage are checked.
     recommended : callable
         ``dataset -> dict`` of driver settings.
     complete : callable
@@ -90,6 +109,7 @@ class Model:
     design : mapping
         Default simulation design.
     whitening : Whitening, optional
+    folds : Folds, optional
     """
 
     name: str
@@ -101,12 +121,13 @@ class Model:
     read: Callable
     prepare: Callable
     quantities: Mapping[str, Quantity]
-    calibrated: tuple[str, ...]
+    calibrated: Callable
     recommended: Callable
     complete: Callable
     figures: Mapping[str, Callable]
     design: Mapping[str, Any]
     whitening: Whitening | None = None
+    folds: Folds | None = None
 
 
 def list_models():

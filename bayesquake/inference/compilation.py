@@ -10,7 +10,7 @@ __all__ = ["CompilationRecord", "recorded_compilations"]
 COMPILE_EVENT = "/jax/core/compile/backend_compile_duration"
 
 
-@dataclasses.dataclass
+@dataclasses.dataclass(eq=False)
 class CompilationRecord:
     """Number of compiled programs (those fetched from a persistent cache too) and seconds."""
 

@@ -66,9 +66,19 @@ def nuts(
 
 @functools.cache
 def nuts_program(
-    log_density, warmup, dense_mass, target_accept, max_tree_depth, length=BLOCK_LENGTH
+    log_density,
+    warmup,
+    dense_mass,
+    target_accept,
+    max_tree_depth,
+    own_data=False,
+    length=BLOCK_LENGTH,
 ):
-    """Return the block program of the sampler for a log density ``(position, data)``."""
+    """Return the block program of the sampler for a log density ``(position, data)``.
+
+    With ``own_data`` every chain has its own data, stacked along the first axis.
+    """
+    data_axis = 0 if own_data else None
 
     def potential_energy_of(data):
         return lambda z: -log_density(z["position"], data)
@@ -86,8 +96,11 @@ def nuts_program(
             rng_key=key,
         )
 
+    def step_chain(state, data):
+        return sample_kernel(state, (data,))
+
     def step_all(state, data):
-        state = jax.vmap(lambda chain: sample_kernel(chain, (data,)))(state)
+        state = jax.vmap(step_chain, (0, data_axis))(state, data)
         statistics = {
             "lp": -state.potential_energy,
             "acceptance_rate": state.accept_prob,
@@ -105,4 +118,5 @@ def nuts_program(
         )
         return state, positions, statistics
 
-    return BlockProgram(jax.jit(jax.vmap(start_chain, (0, 0, None))), jax.jit(block), length)
+    start = jax.jit(jax.vmap(start_chain, (0, 0, data_axis)))
+    return BlockProgram(start, jax.jit(block), length)

@@ -1,0 +1,41 @@
+"""Aftershock rate, b-value and time-varying detection of an early catalogue, jointly."""
+
+from bayesquake.zoo import Model, Whitening
+
+from . import data, grid, outputs, simulate, whitening
+from .model import aftershock_rate
+from .quantities import QUANTITIES, calibrated
+
+MODEL = Model(
+    name="aftershock_rate",
+    title="Omori-Utsu rate, b-value and time-varying detection of aftershocks",
+    references=(
+        "Morikawa et al. 2021, doi:10.48550/arXiv.2006.07949",
+        "Omi et al. 2013, doi:10.1038/srep02218",
+    ),
+    generative=aftershock_rate,
+    priors={
+        "log_K": "log_productivity",
+        "p": "omori_exponent",
+        "log_c": "log_omori_c",
+        "beta": "gutenberg_richter_beta",
+        "log_sigma": "log_detection_width",
+        "mu_1d": "detection_magnitude_at_one_day",
+        "mu_slope": "detection_magnitude_slope",
+        "eta": "detection_process_amplitude",
+        "ell": "detection_process_length",
+    },
+    simulate=simulate.simulate,
+    read=data.read,
+    prepare=grid.prepare,
+    quantities=QUANTITIES,
+    calibrated=calibrated,
+    recommended=lambda dataset: {"driver": "nuts", "dense_mass": False, "warmup": 500},
+    complete=outputs.complete,
+    figures={},
+    design=simulate.DESIGN,
+    whitening=Whitening(
+        whitening.condition, whitening.forward, whitening.inverse, whitening.initial
+    ),
+    folds=outputs.FOLDS,
+)

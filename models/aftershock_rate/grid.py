@@ -94,7 +94,7 @@ def prepare(
     dataset,
     *,
     backend="hsgp",
-    basis_size=40,
+    basis_size=96,
     basis_factor=2.0,
     knots=97,
     likelihood="auto",
@@ -223,4 +223,4 @@ def quadrature_points(left, right):
 
 def time_bins(knots, cells_per_bin=4):
     """Return the first cell of every time bin, so that bin edges fall on knots."""
-    return np.arange(0, len(knots) - 1, cells_per_bin)
+    return np.arange(0, knots.shape[0] - 1, cells_per_bin)

@@ -1,0 +1,1 @@
+"""Is the posterior right: convergence, calibration and predictive checks."""

@@ -1,0 +1,109 @@
+"""Where a result comes from: versions, commit, hashes, configuration, device."""
+
+import datetime
+import hashlib
+import importlib.metadata
+import json
+import platform
+import subprocess
+from importlib import resources
+from pathlib import Path
+
+import jax
+import numpy as np
+
+__all__ = ["PACKAGES", "dataset_hash", "model_hash", "provenance"]
+
+PACKAGES = ("jax", "jaxlib", "numpyro", "arviz", "optax", "tinygp", "numpy", "xarray", "obspy")
+
+
+def provenance(model, dataset, configuration, seed):
+    """Return the root attributes of a result; every value is a string or a number.
+
+    Parameters
+    ----------
+    model : bayesquake.zoo.Model
+    dataset : xarray.Dataset
+    configuration : dict
+        Everything needed to repeat the call, JSON-serialisable but for NumPy numbers.
+    seed : int
+    """
+    commit, dirty = _git_state()
+    device = jax.devices()[0]
+    return {
+        "bayesquake_version": importlib.metadata.version("bayesquake"),
+        "model": model.name,
+        "model_title": model.title,
+        "model_hash": model_hash(model.name),
+        "references": "; ".join(model.references),
+        "git_commit": commit,
+        "git_dirty": dirty,
+        "data_hash": dataset.attrs.get("content_hash") or dataset_hash(dataset),
+        "data_source": str(dataset.attrs.get("source", "")),
+        "configuration": json.dumps(configuration, default=_plain),
+        "seed": seed,
+        "key_implementation": str(jax.random.key_impl(jax.random.key(0))),
+        "package_versions": json.dumps(
+            {name: importlib.metadata.version(name) for name in PACKAGES}
+        ),
+        "lock_hash": _lock_hash(),
+        "python_version": platform.python_version(),
+        "device": f"{device.platform}: {device.device_kind}",
+        "x64": int(jax.config.read("jax_enable_x64")),
+        "created_at": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+    }
+
+
+def model_hash(name):
+    """Return the SHA-256 of a model's source files."""
+    digest = hashlib.sha256()
+    folder = resources.files("bayesquake.models") / name
+    for file in sorted(folder.iterdir(), key=lambda entry: entry.name):
+        if file.name.endswith(".py"):
+            digest.update(file.name.encode() + b"\0" + file.read_bytes())
+    return digest.hexdigest()
+
+
+def dataset_hash(dataset):
+    """Return the SHA-256 of a data set's variables, names and numbers."""
+    digest = hashlib.sha256()
+    for name in sorted(dataset.data_vars):
+        digest.update(str(name).encode() + np.ascontiguousarray(dataset[name]).tobytes())
+    return digest.hexdigest()
+
+
+def _plain(value):
+    if isinstance(value, np.generic):
+        return value.item()
+    if isinstance(value, np.ndarray):
+        return value.tolist()
+    return str(value)
+
+
+def _checkout():
+    return Path(str(resources.files("bayesquake"))).parent
+
+
+def _git_state():
+    """Return the commit and whether the checkout is dirty, or ("", -1) outside one."""
+
+    def git(*arguments):
+        return subprocess.run(
+            ["git", "-C", str(_checkout()), *arguments],
+            capture_output=True,
+            text=True,
+            check=True,
+            timeout=10,
+        ).stdout.strip()
+
+    try:
+        if not (_checkout() / "pyproject.toml").is_file():
+            return "", -1
+        return git("rev-parse", "HEAD"), int(bool(git("status", "--porcelain")))
+    except (OSError, subprocess.SubprocessError):
+        return "", -1
+
+
+def _lock_hash():
+    lock = _checkout() / "pylock.toml"
+    return hashlib.sha256(lock.read_bytes()).hexdigest() if lock.is_file() else ""
