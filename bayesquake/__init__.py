@@ -1,8 +1,77 @@
-"""A probabilistic-programming model zoo for earthquake science."""
+"""A probabilistic-programming model zoo for earthquake science.
 
+The public face is a handful of functions, loaded when first used::
+
+    import bayesquake as bq
+    model = bq.load_model("aftershock_rate")
+    data = model.read("catalogue.csv", end_days=1.0)
+    result = bq.fit(model, data, seed=1)
+    bq.check(result)
+    bq.report(result, "report.html")
+
+Importing bayesquake turns on 64-bit floats in JAX, through the environment so that
+worker processes inherit them.
+"""
+
+import importlib
 import os
 import sys
+import types
+
+__all__ = [
+    "calibrate",
+    "check",
+    "fit",
+    "leave_one_out",
+    "list_models",
+    "load_model",
+    "open_result",
+    "report",
+    "target",
+    "write_netcdf",
+]
 
 os.environ.setdefault("JAX_ENABLE_X64", "1")
-if "jax" in sys.modules:
+if "jax" in sys.modules and os.environ["JAX_ENABLE_X64"] not in ("0", "false", "False"):
     sys.modules["jax"].config.update("jax_enable_x64", True)
+
+_HOMES = {
+    "calibrate": "bayesquake.diagnostics.calibration",
+    "check": "bayesquake.diagnostics.convergence",
+    "fit": "bayesquake.inference.fit",
+    "leave_one_out": "bayesquake.diagnostics.predictive",
+    "list_models": "bayesquake.zoo",
+    "load_model": "bayesquake.zoo",
+    "open_result": "bayesquake.io.results",
+    "report": "bayesquake.report.html",
+    "target": "bayesquake.target",
+    "write_netcdf": "bayesquake.io.results",
+}
+
+
+def __getattr__(name):
+    if name == "__version__":
+        from importlib.metadata import version
+
+        return version("bayesquake")
+    if name not in _HOMES:
+        raise AttributeError(f"module 'bayesquake' has no attribute {name!r}")
+    return getattr(importlib.import_module(_HOMES[name]), name)
+
+
+def __dir__():
+    return sorted({*globals(), *__all__, "__version__"})
+
+
+class _PublicFace(types.ModuleType):
+    """Keeps `bayesquake.target` and `bayesquake.report` the functions.
+
+    The import system would bind the submodules of the same names over them.
+    """
+
+    def __setattr__(self, name, value):
+        if not (name in _HOMES and isinstance(value, types.ModuleType)):
+            super().__setattr__(name, value)
+
+
+sys.modules[__name__].__class__ = _PublicFace

@@ -12,9 +12,9 @@ from collections.abc import Callable, Mapping
 from importlib import resources
 from typing import Any
 
-from bayesquake.errors import ModelNotFoundError
+from bayesquake.errors import ModelNotFoundError, SimulationError
 
-__all__ = ["Folds", "Model", "Quantity", "Whitening", "card", "list_models", "load_model"]
+__all__ = ["Folds", "Model", "Quantity", "Whitening", "card", "list_models", "load_model", "simulate_accepted"]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -162,6 +162,35 @@ def card(name):
     """
     _require(name)
     return (resources.files("bayesquake.models") / name / "card.md").read_text(encoding="utf-8")
+
+
+ATTEMPTS = 200
+"""Simulations tried before a design is given up."""
+
+
+def simulate_accepted(model, key, design=None, parameters=None, priors=None):
+    """Simulate until the model's own limits on a data set are met.
+
+    Returns
+    -------
+    parameters : dict
+    dataset : xarray.Dataset
+    refused : int
+        Data sets refused before this one.
+
+    Raises
+    ------
+    SimulationError
+        Every attempt was refused.
+    """
+    import jax
+
+    for refused, attempt in enumerate(jax.random.split(key, ATTEMPTS)):
+        try:
+            return *model.simulate(attempt, design, parameters, priors=priors), refused
+        except SimulationError as problem:
+            reason = problem
+    raise SimulationError(f"{ATTEMPTS} simulations in a row were refused; the last: {reason}")
 
 
 def _model_names():

@@ -15,14 +15,15 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import xarray as xr
+from arviz_stats.base import array_stats
 from scipy.stats import binom, chisquare
 
-from bayesquake.errors import SimulationError
 from bayesquake.inference.nuts import nuts_program
 from bayesquake.inference.run import positive_integer
 from bayesquake.io.results import write_netcdf
 from bayesquake.priors import resolve_priors
 from bayesquake.target import target_of_arrays
+from bayesquake.zoo import simulate_accepted
 
 __all__ = ["calibrate", "calibration_table"]
 
@@ -30,9 +31,6 @@ RANK_DRAWS = 99
 """Draws kept for ranks, so that a rank has 100 possible values."""
 
 INTERVAL = 0.9
-REFUSALS = 200
-"""Simulations tried per replicate before giving up."""
-
 
 def calibrate(
     model,
@@ -76,7 +74,7 @@ def calibrate(
     """
     replicates = positive_integer("replicates", replicates)
     keys = jax.random.split(jax.random.key(seed), replicates)
-    simulated = [_simulate(model, key, design, priors) for key in keys]
+    simulated = [simulate_accepted(model, key, design, priors=priors) for key in keys]
     prepared = [model.prepare(dataset, **options) for _, dataset, _ in simulated]
     order = sorted(range(replicates), key=lambda i: (_shape_of(prepared[i]), _size(simulated[i])))
     settings = {
@@ -104,16 +102,6 @@ def calibrate(
         if progress is not None:
             progress(sum(part.sizes["replicate"] for part in done), replicates)
     return xr.concat(done, "replicate", combine_attrs="drop_conflicts").sortby("replicate")
-
-
-def _simulate(model, key, design, priors):
-    """Return parameters, data set and the number of refusals before it."""
-    for refused, attempt in enumerate(jax.random.split(key, REFUSALS)):
-        try:
-            return *model.simulate(attempt, design, priors=priors), refused
-        except SimulationError as problem:
-            reason = problem
-    raise SimulationError(f"{REFUSALS} simulations in a row were refused; the last: {reason}")
 
 
 def _size(simulation):
@@ -203,8 +191,6 @@ def _quantities(model, target):
 
 
 def _ranks(indices, simulated, draws, truths, counts, settings):
-    from arviz_stats.base import array_stats
-
     names = list(draws)
     values = np.stack([draws[name] for name in names], axis=2)
     truth = np.array([[float(truth[name]) for name in names] for truth in truths])
@@ -212,12 +198,8 @@ def _ranks(indices, simulated, draws, truths, counts, settings):
     thinned = values[:, spacing - 1 :: spacing][:, :RANK_DRAWS]
     tail = 0.5 * (1 - INTERVAL)
     low, high = np.quantile(values, [tail, 1 - tail], axis=1)
-    ess = np.array(
-        [
-            min(float(array_stats.ess(draws[name][i][None], chain_axis=0, draw_axis=1)) for name in names)
-            for i in range(len(indices))
-        ]
-    )
+    by_chain = values[None]
+    ess = np.asarray(array_stats.ess(by_chain, chain_axis=0, draw_axis=2)).min(axis=-1)
     by_quantity = ("replicate", "quantity")
     return xr.Dataset(
         {

@@ -8,7 +8,7 @@ import xarray as xr
 
 from bayesquake.errors import ResultError
 
-__all__ = ["open_result", "replace_when_complete", "write_netcdf"]
+__all__ = ["open_result", "replace_when_complete", "require_writable", "write_netcdf"]
 
 
 def replace_when_complete(path, write):
@@ -19,9 +19,7 @@ def replace_when_complete(path, write):
     ResultError
         The folder does not exist or cannot be written.
     """
-    path = Path(path)
-    if not path.parent.is_dir():
-        raise ResultError(f"{path}: the folder {path.parent} does not exist; create it first")
+    path = require_writable(path)
     try:
         handle, temporary = tempfile.mkstemp(
             dir=path.parent, prefix=f".{path.name}.", suffix=".part"
@@ -36,6 +34,24 @@ def replace_when_complete(path, write):
     except BaseException:
         Path(temporary).unlink(missing_ok=True)
         raise
+
+
+def require_writable(path):
+    """Return the path if a file can be put there.
+
+    Raises
+    ------
+    ResultError
+        The folder does not exist or cannot be written, or the path is a folder.
+    """
+    path = Path(path)
+    if path.is_dir():
+        raise ResultError(f"{path}: is a folder; give the name of a file")
+    if not path.parent.is_dir():
+        raise ResultError(f"{path}: the folder {path.parent} does not exist; create it first")
+    if not os.access(path.parent, os.W_OK):
+        raise ResultError(f"{path}: the folder {path.parent} cannot be written; choose another")
+    return path
 
 
 def _umask():

@@ -46,8 +46,9 @@ def simulate(key, design=None, parameters=None, *, priors=None):
     design : mapping, optional
         Changes to `DESIGN`.
     parameters : mapping, optional
-        ``log_K``, ``p``, ``log_c``, ``beta``, ``log_sigma`` and ``mu`` at the knots (mag),
-        shape (knot,); drawn from the prior where absent.
+        Values of ``log_K``, ``p``, ``log_c``, ``beta``, ``log_sigma``, and either ``mu`` at
+        the knots (mag), shape (knot,), or ``mu_1d``, ``mu_slope``, ``eta`` and ``ell`` of
+        its process; whatever is absent is drawn from the prior.
     priors : mapping or path, optional
         Priors in place of the defaults.
 
@@ -62,7 +63,7 @@ def simulate(key, design=None, parameters=None, *, priors=None):
     SimulationError
         The number of events is outside the design's limits.
     OptionError
-        The design has an unknown entry.
+        The design or the parameters have an unknown entry.
     """
     unknown = set(design or {}) - set(DESIGN)
     if unknown:
@@ -71,8 +72,7 @@ def simulate(key, design=None, parameters=None, *, priors=None):
         )
     design = DESIGN | dict(design or {})
     rng = np.random.default_rng(np.asarray(jax.random.key_data(key)).ravel())
-    if parameters is None:
-        parameters = draw_parameters(rng, design, priors)
+    parameters = draw_parameters(rng, design, priors, parameters or {})
     expected = expected_detected(parameters, design)
     if expected > 2 * design["maximum_events"]:
         raise SimulationError(
@@ -83,21 +83,34 @@ def simulate(key, design=None, parameters=None, *, priors=None):
     return parameters, _dataset(t, magnitude, design)
 
 
-def draw_parameters(rng, design, priors=None):
-    """Draw parameters from the prior, with μ an exact Matérn-3/2 process at the knots."""
+def draw_parameters(rng, design, priors=None, given=None):
+    """Draw parameters from the prior, with μ an exact Matérn-3/2 process at the knots.
+
+    Raises
+    ------
+    OptionError
+        A given name is not a parameter.
+    """
     from . import MODEL
 
     resolved = resolve_priors(MODEL, priors)
+    given = dict(given or {})
+    unknown = set(given) - set(resolved) - {"mu"}
+    if unknown:
+        raise OptionError(
+            f"there is no parameter {', '.join(sorted(unknown))}; "
+            f"choose from {', '.join([*resolved, 'mu'])}"
+        )
     keys = jax.random.split(jax.random.key(int(rng.integers(2**63))), len(resolved))
     values = {
         name: float(prior.distribution().sample(key))
         for (name, prior), key in zip(resolved.items(), keys, strict=True)
-    }
+    } | given
     x = knots_of(design)
     covariance = np.array(matern32(x, x, values["eta"], values["ell"]))
     covariance[np.diag_indices_from(covariance)] += COVARIANCE_JITTER * values["eta"] ** 2
     g = np.linalg.cholesky(covariance) @ rng.standard_normal(x.size)
-    return values | {"mu": values["mu_1d"] + values["mu_slope"] * x + g}
+    return {"mu": values["mu_1d"] + values["mu_slope"] * x + g} | values
 
 
 def knots_of(design):

@@ -1,0 +1,363 @@
+"""The command line: simulate, fit, check, report, provenance, reproduce, demo.
+
+Bad input ends with one line on standard error that says what is wrong, where and what
+to do, and exit status 2; ``--debug`` adds the traceback.
+"""
+
+import ast
+import contextlib
+import importlib
+import pkgutil
+import sys
+import tempfile
+import time
+import warnings
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.table import Table
+
+from bayesquake.errors import BayesquakeError, ModelNotFoundError, OptionError
+
+__all__ = ["app", "main"]
+
+app = typer.Typer(
+    name="bayesquake",
+    help="Probabilistic models for earthquake science, from data to a checked posterior.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+console = Console()
+errors = Console(stderr=True)
+
+ModelName = Annotated[str, typer.Argument(metavar="MODEL", help="A name from `bayesquake list`.")]
+ResultFile = Annotated[Path, typer.Argument(metavar="RESULT.nc", help="From `bayesquake fit`.")]
+Settings = Annotated[
+    list[str] | None,
+    typer.Option("--set", metavar="KEY=VALUE", help="Option of the reader or the model; repeat."),
+]
+Seed = Annotated[int, typer.Option(help="Same seed, versions and device: same draws.")]
+DEBUG = False
+
+
+@app.callback()
+def options(
+    debug: Annotated[bool, typer.Option("--debug", help="Show tracebacks.")] = False,
+):
+    """Read the options that come before the command."""
+    global DEBUG
+    DEBUG = debug
+
+
+@app.command("list")
+def list_command():
+    """List the models."""
+    from bayesquake.zoo import list_models
+
+    table = Table("model", "title", box=None)
+    for name, title in list_models().items():
+        table.add_row(name, title)
+    console.print(table)
+
+
+@app.command()
+def show(model: ModelName):
+    """Show a model's card."""
+    from rich.markdown import Markdown
+
+    from bayesquake.zoo import card
+
+    console.print(Markdown(card(model)))
+
+
+@app.command()
+def simulate(
+    model: ModelName,
+    out: Annotated[Path, typer.Option(metavar="DATA.nc", help="Where to write the data.")],
+    seed: Seed = 0,
+    settings: Settings = None,
+):
+    """Simulate a data set, with parameters drawn from the prior."""
+    import jax
+
+    from bayesquake.io.results import require_writable, write_netcdf
+    from bayesquake.zoo import load_model, simulate_accepted
+
+    require_writable(out)
+    loaded = load_model(model)
+    options = parse_settings(settings)
+    design = {name: options.pop(name) for name in list(options) if name in loaded.design}
+    parameters, dataset, refused = simulate_accepted(
+        loaded, jax.random.key(seed), design, options
+    )
+    dataset.attrs |= {
+        "simulated_by": model,
+        "seed": seed,
+        **{f"true_{name}": value for name, value in parameters.items()},
+    }
+    write_netcdf(dataset, out)
+    sizes = ", ".join(f"{size} {dim}s" for dim, size in dataset.sizes.items())
+    console.print(f"{out}: {sizes} ({refused} simulations outside the design's limits)")
+
+
+@app.command()
+def fit(
+    model: ModelName,
+    data: Annotated[Path, typer.Argument(metavar="DATA", help="A file the model's reader knows.")],
+    out: Annotated[Path, typer.Option(metavar="RESULT.nc", help="Where to write the result.")],
+    driver: Annotated[str | None, typer.Option(help="nuts or laplace.")] = None,
+    chains: Annotated[int, typer.Option(help="Number of chains.")] = 4,
+    warmup: Annotated[int | None, typer.Option(help="Warm-up steps of each chain.")] = None,
+    draws: Annotated[int, typer.Option(help="Kept draws of each chain.")] = 1000,
+    seed: Seed = 0,
+    priors: Annotated[
+        Path | None, typer.Option(metavar="FILE.toml", help="Priors in place of the defaults.")
+    ] = None,
+    settings: Settings = None,
+):
+    """Fit a model to data and write the posterior as NetCDF."""
+    from bayesquake.inference.fit import fit as run_fit
+    from bayesquake.inference.fit import options_of
+    from bayesquake.io.results import require_writable, write_netcdf
+    from bayesquake.zoo import load_model
+
+    require_writable(out)
+    loaded = load_model(model)
+    options = parse_settings(settings)
+    reader = {name: options.pop(name) for name in list(options) if name in options_of(loaded.read)}
+    dataset = loaded.read(data, **reader)
+    with progress_bar(f"{model}: sampling") as progress:
+        result = run_fit(
+            loaded,
+            dataset,
+            driver=driver,
+            chains=chains,
+            warmup=warmup,
+            draws=draws,
+            seed=seed,
+            priors=priors,
+            progress=progress,
+            **options,
+        )
+    write_netcdf(result, out)
+    console.print(
+        f"{out}: {chains} chains of {result['posterior'].sizes['draw']} draws, "
+        f"{result.attrs['gradient_count']} gradients, compiled in "
+        f"{result.attrs['compile_seconds']:.1f} s, ran in {result.attrs['run_seconds']:.1f} s"
+    )
+
+
+@app.command()
+def check(result: ResultFile):
+    """Check convergence; exit status 1 if a threshold is missed."""
+    from bayesquake.io.results import open_result
+
+    if not print_checks(open_result(result)):
+        raise typer.Exit(1)
+
+
+@app.command()
+def report(
+    result: ResultFile,
+    out: Annotated[Path, typer.Option(metavar="REPORT.html", help="Where to write the report.")],
+):
+    """Write a result as one HTML page, readable offline."""
+    from bayesquake.io.results import open_result
+    from bayesquake.report.html import report as write_report
+
+    write_report(open_result(result), out)
+    console.print(f"{out}: written")
+
+
+@app.command()
+def provenance(result: ResultFile):
+    """Print what made a result: versions, commit, hashes, configuration, seed, device."""
+    from bayesquake.io.results import open_result
+
+    table = Table("attribute", "value", box=None)
+    for name, value in open_result(result).attrs.items():
+        table.add_row(name, str(value))
+    console.print(table)
+
+
+@app.command()
+def reproduce(
+    experiment: Annotated[str, typer.Argument(metavar="EXPERIMENT", help="Such as morikawa2021.")],
+    quick: Annotated[bool, typer.Option("--quick", help="Fewer draws, minutes at most.")] = False,
+    out: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="Folder of the figures and tables.")
+    ] = None,
+):
+    """Redo the figures of a paper."""
+    package = importlib.import_module("bayesquake.experiments")
+    known = sorted(
+        module.name
+        for module in pkgutil.iter_modules(package.__path__)
+        if module.ispkg and module.name != "benchmarks"
+    )
+    if experiment not in known:
+        raise ModelNotFoundError(
+            f"there is no experiment named {experiment!r}; installed: {', '.join(known)}"
+        )
+    folder = Path(f"{experiment}_results") if out is None else out
+    with progress_bar(experiment) as progress:
+        importlib.import_module(f"bayesquake.experiments.{experiment}").reproduce(
+            folder, quick=quick, progress=progress
+        )
+    console.print(f"{folder}: written")
+
+
+@app.command()
+def demo(
+    out: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="Folder; a temporary one by default.")
+    ] = None,
+    seed: Seed = 2,
+):
+    """Simulate an aftershock sequence, fit it, check the fit and write a report."""
+    import jax
+
+    from bayesquake.diagnostics.convergence import summary_table
+    from bayesquake.inference.fit import fit as run_fit
+    from bayesquake.io.results import write_netcdf
+    from bayesquake.report.html import report as write_report
+    from bayesquake.zoo import load_model
+
+    began = time.perf_counter()
+    folder = Path(tempfile.mkdtemp(prefix="bayesquake_demo_")) if out is None else out
+    folder.mkdir(parents=True, exist_ok=True)
+    model = load_model("aftershock_rate")
+    parameters, dataset = model.simulate(jax.random.key(seed), DEMO_DESIGN, DEMO_PARAMETERS)
+    console.print(
+        f"Simulated the first day after an M {dataset.attrs['M0']:.1f} main shock: "
+        f"{dataset.sizes['event']} detected events."
+    )
+    with progress_bar("sampling") as progress:
+        result = run_fit(model, dataset, draws=500, warmup=300, seed=seed, progress=progress)
+    truth = {name: parameters[name] for name in ("log_K", "p", "log_c", "beta", "log_sigma")}
+    table = Table("quantity", "truth", "mean", "sd", "5 %", "95 %", "unit", title="Posterior")
+    summary = summary_table(result)
+    for name, true in truth.items():
+        row = summary.loc[name]
+        numbers = [f"{x:.3f}" for x in (true, row["mean"], row["sd"], row["q5"], row["q95"])]
+        table.add_row(name, *numbers, row["unit"])
+    console.print(table)
+    print_forecast(result)
+    print_checks(result)
+    write_netcdf(result, folder / "posterior.nc")
+    write_report(result, folder / "report.html")
+    console.print(
+        f"Wrote {folder / 'posterior.nc'} and {folder / 'report.html'} "
+        f"in {time.perf_counter() - began:.0f} s."
+    )
+
+
+DEMO_DESIGN = {"M0": 7.0, "T": 1.0}
+DEMO_PARAMETERS = {
+    "log_K": -4.7,
+    "p": 1.08,
+    "log_c": -4.2,
+    "beta": 2.0,
+    "log_sigma": -1.4,
+    "mu_1d": 1.8,
+    "mu_slope": -0.7,
+    "eta": 0.25,
+    "ell": 0.6,
+}
+
+
+def print_forecast(result):
+    """Print the forecast counts of a result."""
+    forecast = result["posterior_predictive"]["forecast_count"]
+    table = Table("window (day)", "magnitude", "mean", "median", "95 %", title="Forecast")
+    for i in range(forecast.sizes["window"]):
+        for j in range(forecast.sizes["mag_threshold"]):
+            cell = forecast.isel(window=i, mag_threshold=j)
+            low, median, high = cell.quantile([0.025, 0.5, 0.975]).to_numpy()
+            table.add_row(
+                f"{float(cell.window_start):g} to {float(cell.window_end):g}",
+                f"above {float(cell.mag_threshold):g}",
+                f"{float(cell.mean()):.1f}",
+                f"{median:.0f}",
+                f"{low:.0f} to {high:.0f}",
+            )
+    console.print(table)
+
+
+def print_checks(result):
+    """Print the checks of a result and return whether all passed."""
+    from bayesquake.diagnostics.convergence import check as run_check
+
+    checks = run_check(result)
+    table = Table("check", "value", "threshold", "verdict", "meaning", title="Checks")
+    verdicts = {True: "[green]pass[/]", False: "[red]fail[/]", None: "note"}
+    for row in checks.rows:
+        table.add_row(
+            row.name, f"{row.value:.4g}", row.threshold, verdicts[row.passed], row.meaning
+        )
+    console.print(table)
+    return checks.passed
+
+
+def parse_settings(settings):
+    """Return ``key=value`` settings as a dict, values read as Python literals where they are.
+
+    Raises
+    ------
+    OptionError
+        A setting has no ``=``.
+    """
+    parsed = {}
+    for setting in settings or []:
+        name, separator, value = setting.partition("=")
+        if not separator or not name.isidentifier():
+            raise OptionError(f"--set {setting}: write it as key=value, for example end_days=1.0")
+        try:
+            parsed[name] = ast.literal_eval(value)
+        except (ValueError, SyntaxError):
+            parsed[name] = value
+    return parsed
+
+
+@contextlib.contextmanager
+def progress_bar(description):
+    """Show a progress bar; yields a function ``(done, total, statistics=None)``."""
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        TextColumn("{task.completed:g}/{task.total:g}"),
+        TimeElapsedColumn(),
+        TimeRemainingColumn(),
+        TextColumn("{task.fields[note]}"),
+    )
+    with Progress(*columns, console=errors) as bars:
+        task = bars.add_task(f"{description} (compiling)", total=1, completed=0, note="")
+
+        def advance(done, total, statistics=None):
+            note = ""
+            if statistics and "diverging" in statistics:
+                note = f"{int(statistics['diverging'].sum())} divergences in the last block"
+            bars.update(task, description=description, total=total, completed=done, note=note)
+
+        yield advance
+
+
+def main():
+    """Run the command line; the entry point of the `bayesquake` script."""
+    warnings.showwarning = lambda message, *_: errors.print(
+        f"warning: {message}", markup=False, soft_wrap=True
+    )
+    try:
+        app(standalone_mode=True)
+    except BayesquakeError as problem:
+        if DEBUG:
+            raise
+        errors.print(f"error: {problem}", markup=False, highlight=False, soft_wrap=True)
+        sys.exit(2)
+    except KeyboardInterrupt:
+        errors.print("interrupted; nothing was written")
+        sys.exit(130)

@@ -1,0 +1,191 @@
+"""Convergence of a result: R-hat, effective sample size, Monte-Carlo error, divergences.
+
+References
+----------
+Vehtari et al. 2021, doi:10.1214/20-BA1221 (rank-normalised R-hat, bulk and tail ESS);
+Betancourt 2016, doi:10.48550/arXiv.1604.00695 (E-BFMI).
+"""
+
+import dataclasses
+
+import numpy as np
+import pandas as pd
+from arviz_stats.base import array_stats
+
+from bayesquake.errors import ResultError
+
+__all__ = ["CheckReport", "CheckRow", "check", "scalar_names", "summary_table"]
+
+RHAT_LIMIT = 1.01
+ESS_PER_CHAIN = 100
+ENERGY_LIMIT = 0.3
+DIVERGENCE_LIMIT = 0.001
+PARETO_LIMIT = 0.7
+LARGEST_CHECKED = 1000
+"""Arrays of more elements are maps of the other quantities and not checked again."""
+
+
+@dataclasses.dataclass(frozen=True)
+class CheckRow:
+    """One check: its value, the threshold in words, the verdict (None: for information)."""
+
+    name: str
+    value: float
+    threshold: str
+    passed: bool | None
+    meaning: str
+
+
+@dataclasses.dataclass(frozen=True)
+class CheckReport:
+    """All checks of a result."""
+
+    rows: tuple[CheckRow, ...]
+
+    @property
+    def passed(self):
+        """Whether no check failed."""
+        return all(row.passed is not False for row in self.rows)
+
+
+def scalar_names(posterior):
+    """Return the names of the scalar quantities of a posterior, sorted."""
+    return sorted(
+        str(name) for name, draws in posterior.data_vars.items() if draws.dims == ("chain", "draw")
+    )
+
+
+def summary_table(result):
+    """Summarise every scalar quantity.
+
+    Parameters
+    ----------
+    result : xarray.DataTree
+
+    Returns
+    -------
+    pandas.DataFrame
+        By quantity: ``mean``, ``sd``, ``q5``, ``q50``, ``q95`` in the quantity's unit,
+        ``mcse_mean``, ``mcse_sd``, ``r_hat``, ``ess_bulk``, ``ess_tail``, ``unit``.
+    """
+    posterior = _posterior(result)
+    rows = {}
+    for name in scalar_names(posterior):
+        draws = posterior[name].to_numpy()
+        low, median, high = np.quantile(draws, [0.05, 0.5, 0.95])
+        rows[name] = {
+            "mean": draws.mean(),
+            "sd": draws.std(ddof=1),
+            "q5": low,
+            "q50": median,
+            "q95": high,
+            "mcse_mean": _of_chains(array_stats.mcse, draws, method="mean"),
+            "mcse_sd": _of_chains(array_stats.mcse, draws, method="sd"),
+            "r_hat": _of_chains(array_stats.rhat, draws),
+            "ess_bulk": _of_chains(array_stats.ess, draws, method="bulk"),
+            "ess_tail": _of_chains(array_stats.ess, draws, method="tail"),
+            "unit": posterior[name].attrs["units"],
+        }
+    return pd.DataFrame.from_dict(rows, orient="index")
+
+
+def check(result):
+    """Check a result against the thresholds of a trustworthy posterior.
+
+    Scalars and arrays alike enter; the worst value of each statistic decides.
+
+    Parameters
+    ----------
+    result : xarray.DataTree
+
+    Returns
+    -------
+    CheckReport
+
+    Raises
+    ------
+    ResultError
+        The result lacks a posterior.
+    """
+    posterior, statistics = _posterior(result), result["sample_stats"].to_dataset()
+    if "log_weight" in statistics:
+        return CheckReport(tuple(_approximation_rows(result)))
+    rows = [
+        _worst(posterior, "R-hat", array_stats.rhat, {}, np.max, RHAT_LIMIT),
+        _worst(posterior, "bulk ESS", array_stats.ess, {"method": "bulk"}, np.min, None),
+        _worst(posterior, "tail ESS", array_stats.ess, {"method": "tail"}, np.min, None),
+    ]
+    divergent = float(statistics["diverging"].mean())
+    energy = float(
+        np.min(array_stats.bfmi(statistics["energy"].to_numpy(), chain_axis=0, draw_axis=1))
+    )
+    rows += [
+        CheckRow(
+            "divergences",
+            divergent,
+            f"< {DIVERGENCE_LIMIT:.1%} of draws",
+            divergent < DIVERGENCE_LIMIT,
+            "share of trajectories that left the energy surface",
+        ),
+        CheckRow(
+            "E-BFMI",
+            energy,
+            f"> {ENERGY_LIMIT}",
+            energy > ENERGY_LIMIT,
+            "how well momentum draws explore the energy, worst chain",
+        ),
+        CheckRow(
+            "finished",
+            float(not result.attrs["interrupted"]),
+            "1",
+            not result.attrs["interrupted"],
+            "whether the run was left to its end",
+        ),
+    ]
+    return CheckReport(tuple(rows))
+
+
+def _posterior(result):
+    if "posterior" not in result.children:
+        raise ResultError("the result has no group 'posterior'; make it with `bayesquake fit`")
+    return result["posterior"].to_dataset()
+
+
+def _approximation_rows(result):
+    k = float(result.attrs["pareto_k"])
+    yield CheckRow(
+        "Pareto k-hat",
+        k,
+        f"< {PARETO_LIMIT}",
+        k < PARETO_LIMIT,
+        "tail of the importance weights of the approximation",
+    )
+
+
+def _of_chains(statistic, draws, **options):
+    return float(statistic(draws, chain_axis=0, draw_axis=1, **options))
+
+
+def _worst(posterior, name, statistic, options, worst_of, upper):
+    """Return the row of the worst value over every varying element of the posterior."""
+    values, labels = [], []
+    for variable, draws in posterior.data_vars.items():
+        flat = draws.to_numpy().reshape(*draws.shape[:2], -1).astype(float)
+        varying = np.ptp(flat, axis=(0, 1)) > 0
+        if varying.size > LARGEST_CHECKED or not varying.any():
+            continue
+        found = np.asarray(
+            statistic(flat[:, :, varying], chain_axis=0, draw_axis=1, **options), float
+        )
+        values.append(worst_of(np.where(np.isfinite(found), found, np.inf if upper else 0.0)))
+        labels.append(str(variable))
+    worst = int(np.argmax(values) if upper else np.argmin(values))
+    value = float(values[worst])
+    limit = upper if upper else float(ESS_PER_CHAIN * posterior.sizes["chain"])
+    return CheckRow(
+        name,
+        value,
+        f"< {limit}" if upper else f"> {limit:g}",
+        value < limit if upper else value > limit,
+        f"worst of all quantities, here {labels[worst]}",
+    )

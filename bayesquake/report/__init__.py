@@ -1,0 +1,1 @@
+"""Reports of results: one HTML file, readable offline, and the figures in it."""

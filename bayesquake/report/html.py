@@ -1,0 +1,284 @@
+"""The report of a result: one HTML file with everything in it, readable offline."""
+
+import base64
+import html
+import importlib
+import inspect
+import io
+import json
+import re
+import sys
+from importlib import resources
+
+import numpy as np
+
+from bayesquake.errors import ResultError
+from bayesquake.io.results import replace_when_complete
+from bayesquake.report.figures import (
+    STYLE,
+    distinct,
+    overlap,
+    prior_and_posterior,
+    traces_and_ranks,
+)
+from bayesquake.zoo import card, load_model
+
+__all__ = ["report"]
+
+DOTS_PER_INCH = 120
+TRACES_IN_A_FIGURE = 8
+FORECAST_LEVEL = 0.95
+ABSENT = "–"
+IN_OWN_SECTIONS = ("configuration", "package_versions", "references", "model_title")
+
+
+def report(result, path):
+    """Write the report of a result.
+
+    Parameters
+    ----------
+    result : xarray.DataTree
+        From `bayesquake.fit`, or `bayesquake.io.results.open_result`.
+    path : path
+        The HTML file, written whole or not at all.
+
+    Raises
+    ------
+    ResultError
+        The result lacks a group that is needed, or the file cannot be written.
+    ModelNotFoundError
+        The model of the result is not installed.
+    """
+    for group in ("posterior", "sample_stats", "observed_data"):
+        if group not in result.children:
+            raise ResultError(f"the result has no group {group!r}; make it with `bayesquake fit`")
+    text = _render(result)
+
+    def write(part):
+        with open(part, "w", encoding="utf-8") as file:
+            file.write(text)
+
+    replace_when_complete(path, write)
+
+
+def _render(result):
+    from jinja2 import Environment, StrictUndefined
+    from markupsafe import Markup
+
+    from bayesquake.diagnostics.convergence import check, scalar_names
+
+    model = load_model(result.attrs["model"])
+    names = [name for name in model.quantities if name in scalar_names(result["posterior"])]
+    environment = Environment(
+        autoescape=True, trim_blocks=True, lstrip_blocks=True, undefined=StrictUndefined
+    )
+    environment.filters |= {
+        "number": _number,
+        "linked": lambda text: Markup(_linked(html.escape(text))),
+        "humanised": lambda name: str(name).replace("_", " "),
+    }
+    template = resources.files("bayesquake.report") / "report.html.jinja"
+    traced = distinct(result["posterior"], names)
+    return environment.from_string(template.read_text(encoding="utf-8")).render(
+        attributes=dict(result.attrs),
+        references=[text for text in str(result.attrs["references"]).split("; ") if text],
+        approximate=bool(result.attrs.get("approximate", 0)),
+        check=check(result),
+        window=list(_window(result)),
+        observations=list(_observations(result)),
+        parameters=list(_parameters(result, model, names)),
+        other_quantities=[
+            (name, quantity)
+            for name, quantity in model.quantities.items()
+            if name in result["posterior"] and name not in names
+        ],
+        prior_figure=_png(prior_and_posterior(result, names)),
+        trace_figures=[
+            _png(traces_and_ranks(result, traced[first : first + TRACES_IN_A_FIGURE]))
+            for first in range(0, len(traced), TRACES_IN_A_FIGURE)
+        ],
+        model_figures=[
+            {"title": title, "caption": _caption(draw), "png": _png(draw(result))}
+            for title, draw in model.figures.items()
+        ],
+        forecasts=list(_forecasts(result)),
+        forecast_percent=f"{FORECAST_LEVEL:.0%}".replace("%", " %"),
+        limits=Markup(_limits(model.name)),
+        provenance=[
+            (name, value) for name, value in result.attrs.items() if name not in IN_OWN_SECTIONS
+        ],
+        configuration=_pretty(result.attrs.get("configuration", "{}")),
+        package_versions=_pretty(result.attrs.get("package_versions", "{}")),
+    )
+
+
+def _window(result):
+    """Yield (label, value with unit) of the data's constants, then of its attributes."""
+    constants = (
+        result["constant_data"].data_vars if "constant_data" in result.children else {}
+    )
+    for name, variable in constants.items():
+        if variable.ndim == 0:
+            meaning = variable.attrs.get("long_name", "").partition(",")[0]
+            label = f"{meaning}, {name}" if meaning else str(name)
+            yield label, _with_unit(variable.item(), variable.attrs.get("units", "1"))
+    for name, value in result["observed_data"].attrs.items():
+        if name not in constants and name != "content_hash":
+            yield str(name).replace("_", " "), _with_unit(value, "1")
+
+
+def _with_unit(value, unit):
+    if isinstance(value, float | np.floating) and np.isnan(value):
+        return "none"
+    if value == "":
+        return "not given"
+    text = value if isinstance(value, str) else _number(value)
+    return text if unit == "1" else f"{text} {unit}"
+
+
+def _observations(result):
+    for name, variable in result["observed_data"].data_vars.items():
+        values = variable.to_numpy()
+        numeric = values.dtype.kind in "fiu" and np.isfinite(values).any()
+        yield {
+            "name": name,
+            "meaning": variable.attrs.get("long_name", ""),
+            "unit": variable.attrs.get("units", "1"),
+            "size": " × ".join(f"{size} {dim}" for dim, size in variable.sizes.items()),
+            "low": _number(np.nanmin(values)) if numeric else ABSENT,
+            "high": _number(np.nanmax(values)) if numeric else ABSENT,
+        }
+
+
+def _parameters(result, model, names):
+    from bayesquake.diagnostics.convergence import summary_table
+
+    table = summary_table(result)
+    posterior = result["posterior"]
+    prior = result["prior"].to_dataset() if "prior" in result.children else {}
+    for name in names:
+        row = table.loc[name]
+        shared = overlap(prior[name], posterior[name]) if name in prior else np.nan
+        yield {
+            "name": name,
+            "meaning": model.quantities[name].meaning,
+            "unit": model.quantities[name].unit,
+            "numbers": [
+                *(_number(row[key]) for key in ("mean", "sd", "q5", "q50", "q95")),
+                _number(row["mcse_mean"], 2),
+                _fixed(row["r_hat"], 3),
+                _fixed(row["ess_bulk"], 0),
+                _fixed(row["ess_tail"], 0),
+                _fixed(shared, 2),
+            ],
+        }
+
+
+def _forecasts(result):
+    """Yield a row for every window and magnitude threshold of the forecast counts."""
+    if "posterior_predictive" not in result.children:
+        return
+    predictive = result["posterior_predictive"].to_dataset()
+    counts = predictive.get("forecast_count")
+    if counts is None or not {"window", "mag_threshold"} <= set(counts.dims):
+        return
+    observed = predictive.get(
+        "forecast_observed", result["observed_data"].to_dataset().get("forecast_observed")
+    )
+    tail = (1 - FORECAST_LEVEL) / 2
+    for window in range(counts.sizes["window"]):
+        for threshold in range(counts.sizes["mag_threshold"]):
+            cell = {"window": window, "mag_threshold": threshold}
+            chosen = counts.isel(cell)
+            draws = np.ravel(chosen.to_numpy())
+            low, median, high = np.quantile(
+                draws, [tail, 0.5, 1 - tail], method="inverted_cdf"
+            ).astype(int)
+            yield {
+                "start": _number(chosen["window_start"].item()),
+                "end": _number(chosen["window_end"].item()),
+                "unit": chosen["window_start"].attrs.get("units", ""),
+                "threshold": _number(chosen["mag_threshold"].item()),
+                "mean": _number(draws.mean()),
+                "median": median,
+                "low": low,
+                "high": high,
+                "any": f"{np.mean(draws > 0):.3f}",
+                "observed": None if observed is None else _number(observed.isel(cell).item()),
+            }
+
+
+def _number(value, digits=4):
+    """Return a number in few digits, or a dash where it is not finite."""
+    if isinstance(value, int | np.integer):
+        return str(int(value))
+    return f"{value:.{digits}g}".replace("e-0", "e-").replace("e+0", "e") if np.isfinite(value) else ABSENT
+
+
+def _fixed(value, decimals):
+    return f"{value:.{decimals}f}" if np.isfinite(value) else ABSENT
+
+
+def _caption(draw):
+    """Return the second paragraph of a figure function's docstring, which is its caption."""
+    paragraphs = (inspect.getdoc(draw) or "").split("\n\n")
+    if len(paragraphs) < 2 or "\n---" in paragraphs[1]:
+        return ""
+    return " ".join(paragraphs[1].split())
+
+
+def _png(figure):
+    """Return a figure as base64 text, and close it where pyplot holds it."""
+    from matplotlib import rc_context
+
+    buffer = io.BytesIO()
+    with rc_context(STYLE):
+        figure.savefig(buffer, format="png", dpi=DOTS_PER_INCH)
+    if "matplotlib.pyplot" in sys.modules:
+        importlib.import_module("matplotlib.pyplot").close(figure)
+    return base64.b64encode(buffer.getvalue()).decode("ascii")
+
+
+def _pretty(text):
+    return json.dumps(json.loads(text), indent=2, ensure_ascii=False)
+
+
+def _linked(escaped):
+    """Turn ``doi:...`` into links."""
+    return re.sub(
+        r"doi:(10\.[^\s;,&]+?)(?=[.)]?(?:[\s;,]|$))",
+        r'<a href="https://doi.org/\1">doi:\1</a>',
+        escaped,
+    )
+
+
+def _limits(name):
+    """Return the section "Known failures" of the model card as HTML."""
+    try:
+        text = card(name)
+    except FileNotFoundError:
+        return ""
+    found = re.search(
+        r"^(#+)[^\n]*known failures[^\n]*\n(.*?)(?=^#{1,2} |\Z)", text, re.I | re.M | re.S
+    )
+    if not found:
+        return ""
+    return "\n".join(_block(block) for block in re.split(r"\n\s*\n", found[2].strip()))
+
+
+def _block(text):
+    """Return a paragraph or a list of Markdown as HTML."""
+    items = re.split(r"^\s*[-*] ", text, flags=re.M)
+    lead, items = items[0].strip(), items[1:]
+    paragraph = f"<p>{_inline(lead)}</p>" if lead else ""
+    if not items:
+        return paragraph
+    listed = "".join(f"<li>{_inline(' '.join(item.split()))}</li>" for item in items)
+    return f"{paragraph}<ul>{listed}</ul>"
+
+
+def _inline(text):
+    text = _linked(html.escape(text.lstrip("# ")))
+    text = re.sub(r"`([^`]+)`", r"<code>\1</code>", text)
+    text = re.sub(r"\*\*([^*]+)\*\*", r"<strong>\1</strong>", text)
+    return re.sub(r"\[([^\]]+)\]\([^)]*\)", r"\1", text)

@@ -1,0 +1,123 @@
+"""The drivers sample what they should, reproducibly, and compile once."""
+
+import dataclasses
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from scipy import stats
+
+from bayesquake.errors import DriverError, InitialPointError, OptionError
+from bayesquake.inference.compilation import recorded_compilations
+from bayesquake.inference.laplace import laplace
+from bayesquake.inference.mode import find_mode
+from bayesquake.inference.nuts import nuts
+from bayesquake.target import Target
+
+COVARIANCE = np.array([[1.0, 0.6, 0.0], [0.6, 2.0, -0.3], [0.0, -0.3, 0.5]])
+PRECISION = np.linalg.inv(COVARIANCE)
+MEAN = np.array([1.0, -2.0, 0.5])
+
+
+def gaussian(position, data):
+    return -0.5 * (position - data) @ PRECISION @ (position - data)
+
+
+def target_of(log_density, mean=MEAN):
+    return Target(
+        dim=3,
+        coordinates=("x", "y", "z"),
+        log_density=log_density,
+        gradient=jax.grad(log_density),
+        constrain=lambda position, data: {"x": position},
+        unconstrain=lambda values, data: values["x"],
+        ravel=lambda sites: sites["x"],
+        unravel=lambda position: {"x": position},
+        initial=gaussian_start,
+        condition=lambda data: data,
+        prior_draw=lambda key, data: {"x": data},
+        data=jnp.asarray(mean),
+    )
+
+
+def gaussian_start(key, data):
+    return data + jax.random.normal(key, (3,))
+
+
+GAUSSIAN = target_of(gaussian)
+
+
+@pytest.mark.parametrize("dense_mass", [False, True])
+def test_nuts_recovers_the_moments_of_a_gaussian(dense_mass):
+    made = nuts(GAUSSIAN, chains=4, warmup=300, draws=1000, seed=1, dense_mass=dense_mass)
+    draws = made.positions.reshape(-1, 3)
+    sd = np.sqrt(np.diag(COVARIANCE))
+    assert np.all(np.abs(draws.mean(0) - MEAN) < 5 * sd / np.sqrt(1000))
+    assert np.allclose(np.cov(draws.T), COVARIANCE, atol=0.2)
+    assert not made.statistics["diverging"].any()
+
+
+def test_nuts_marginal_is_normal():
+    made = nuts(GAUSSIAN, chains=4, warmup=300, draws=1000, seed=2)
+    thinned = made.positions[:, ::10, 0].ravel()
+    assert stats.kstest(thinned, stats.norm(MEAN[0], 1.0).cdf).pvalue > 0.01
+
+
+def test_same_seed_gives_the_same_draws_and_another_seed_others():
+    first, again, other = (
+        nuts(GAUSSIAN, chains=2, warmup=100, draws=100, seed=seed) for seed in (3, 3, 4)
+    )
+    assert np.array_equal(first.positions, again.positions)
+    assert not np.array_equal(first.positions, other.positions)
+
+
+def test_new_data_of_equal_shape_compile_nothing():
+    nuts(GAUSSIAN, chains=2, warmup=100, draws=100, seed=3)
+    with recorded_compilations() as compiled:
+        moved = dataclasses.replace(GAUSSIAN, data=jnp.asarray(MEAN + 1))
+        nuts(moved, chains=2, warmup=100, draws=100, seed=5)
+    assert compiled.count == 0
+
+
+def test_draws_that_do_not_fill_a_block_are_cut_not_dropped():
+    made = nuts(GAUSSIAN, chains=2, warmup=130, draws=45, seed=3)
+    longer = nuts(GAUSSIAN, chains=2, warmup=130, draws=70, seed=3)
+    assert made.positions.shape == (2, 45, 3)
+    assert np.array_equal(made.positions, longer.positions[:, :45])
+
+
+def test_laplace_is_exact_for_a_gaussian():
+    made = laplace(GAUSSIAN, chains=2, draws=5000, seed=1)
+    draws = made.positions.reshape(-1, 3)
+    residual_gradient, reach = 1e-5, 10.0
+    assert np.ptp(made.statistics["log_weight"]) < residual_gradient * reach
+    assert np.allclose(draws.mean(0), MEAN, atol=0.06)
+    assert np.allclose(np.cov(draws.T), COVARIANCE, atol=0.1)
+
+
+def test_laplace_refuses_a_density_without_a_mode():
+    with pytest.raises(DriverError, match="no mode|curvature"):
+        laplace(target_of(lambda position, data: position.sum()), draws=10)
+
+
+def test_a_mode_of_a_curved_valley_is_found():
+    def banana(position):
+        x, y = position
+        return -((1 - x) ** 2) - 100 * (y - x**2) ** 2
+
+    mode = find_mode(banana, jnp.array([-1.2, 1.0]))
+    assert np.allclose(mode.position, [1.0, 1.0], atol=1e-5)
+    assert mode.gradient_norm < 1e-4
+
+
+def test_a_start_that_is_not_finite_names_the_coordinates():
+    nowhere = target_of(lambda position, data: jnp.nan * position.sum())
+    with pytest.raises(InitialPointError, match=r"x = .*y = .*z = "):
+        nuts(nowhere, chains=2, warmup=10, draws=10)
+
+
+@pytest.mark.parametrize("setting", [{"chains": 0}, {"draws": -1}, {"warmup": 1.5}])
+def test_sizes_that_make_no_sense_are_refused(setting):
+    with pytest.raises(OptionError, match=next(iter(setting))):
+        nuts(GAUSSIAN, **setting)
