@@ -102,8 +102,9 @@ class Model:
     recommended : callable
         ``dataset -> dict`` of driver settings.
     complete : callable
-        ``(posterior, dataset, arrays, key, **options) -> dict`` of the model's own result
-        groups and further posterior variables, as `xarray.Dataset` by group name.
+        ``(dataset, **options)`` checks the options before any sampling and returns
+        ``(posterior, arrays, key) -> dict`` of the model's own result groups and further
+        posterior variables, as `xarray.Dataset` by group name.
     figures : mapping of str to callable
         Title to ``(result) -> matplotlib.figure.Figure``, in order of the report.
     design : mapping

@@ -21,6 +21,7 @@ ESS_PER_CHAIN = 100
 ENERGY_LIMIT = 0.3
 DIVERGENCE_LIMIT = 0.001
 PARETO_LIMIT = 0.7
+TAIL = (0.05, 0.95)
 LARGEST_CHECKED = 1000
 """Arrays of more elements are maps of the other quantities and not checked again."""
 
@@ -83,7 +84,7 @@ def summary_table(result):
             "mcse_sd": _of_chains(array_stats.mcse, draws, method="sd"),
             "r_hat": _of_chains(array_stats.rhat, draws),
             "ess_bulk": _of_chains(array_stats.ess, draws, method="bulk"),
-            "ess_tail": _of_chains(array_stats.ess, draws, method="tail"),
+            "ess_tail": _of_chains(array_stats.ess, draws, method="tail", prob=TAIL),
             "unit": posterior[name].attrs["units"],
         }
     return pd.DataFrame.from_dict(rows, orient="index")
@@ -113,7 +114,7 @@ def check(result):
     rows = [
         _worst(posterior, "R-hat", array_stats.rhat, {}, np.max, RHAT_LIMIT),
         _worst(posterior, "bulk ESS", array_stats.ess, {"method": "bulk"}, np.min, None),
-        _worst(posterior, "tail ESS", array_stats.ess, {"method": "tail"}, np.min, None),
+        _worst(posterior, "tail ESS", array_stats.ess, {"method": "tail", "prob": TAIL}, np.min, None),
     ]
     divergent = float(statistics["diverging"].mean())
     energy = float(

@@ -89,14 +89,13 @@ def fit(
     if warmup is not None:
         settings |= _accepted(run, {"warmup": warmup})
 
+    completion = model.complete(dataset, **split["complete"])
     arrays = model.prepare(dataset, **split["prepare"])
     target = target_of_arrays(model, arrays, priors)
     made = run(target, seed=seed, progress=progress, **settings)
     key_complete, key_prior = jax.random.split(jax.random.fold_in(jax.random.key(seed), 1))
     posterior = constrained(target, made.positions)
-    groups = model.complete(
-        posterior, dataset, jax.tree.map(jnp.asarray, arrays), key_complete, **split["complete"]
-    )
+    groups = completion(posterior, jax.tree.map(jnp.asarray, arrays), key_complete)
     groups["posterior"] = _as_dataset(model, posterior).merge(groups["posterior"])
     groups["prior"] = _as_dataset(model, _prior_draws(target, key_prior))
     groups["sample_stats"] = _statistics(made.statistics)
@@ -148,8 +147,8 @@ def split_options(model, driver, options):
     unknown = sorted(set(options) - known)
     if unknown:
         raise OptionError(
-            f"unknown option {', '.join(unknown)}; {model.name} and the driver take "
-            f"{', '.join(sorted(known))}"
+            f"unknown option {', '.join(unknown)}; the reader of {model.name} takes "
+            f"{', '.join(sorted(options_of(model.read)))}, its fit {', '.join(sorted(known))}"
         )
     return {
         home: {name: value for name, value in options.items() if name in names}

@@ -6,7 +6,7 @@ Colours are those of Okabe and Ito, told apart with any colour vision.
 """
 
 import functools
-from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 from arviz_stats.base import array_stats
@@ -40,7 +40,7 @@ BLUE, VERMILION, GREEN, ORANGE, SKY, PURPLE = (
 COLOURS = (BLUE, VERMILION, GREEN, ORANGE, SKY, PURPLE)
 INK, GREY = "#222222", "#8A8A8A"
 
-STYLE: Mapping = {
+STYLE: dict[Any, Any] = {
     "font.family": "DejaVu Sans",
     "font.size": 9.0,
     "axes.titlesize": 9.5,
@@ -60,10 +60,16 @@ STYLE: Mapping = {
     "savefig.facecolor": "white",
 }
 
-LOGARITHMIC_SPAN = 30.0
-"""Ratio of the 95 % to the 5 % quantile of the prior from which an axis is logarithmic."""
+LOGARITHMIC_PRIOR = 40.0
+"""Ratio of the 95 % to the 5 % quantile of a prior from which its axis is logarithmic; a
+half-normal prior, which reads better on a linear axis, has 31."""
+
+LOGARITHMIC_TRACE = 10.0
+"""The same ratio for traces, which show the posterior alone."""
 
 RANK_BINS = 20
+BANDWIDTHS = 3.0
+"""Kernel bandwidths by which a density reaches beyond the outermost draws."""
 
 
 def styled(draw):
@@ -104,16 +110,25 @@ def axis_label(variable, name=None):
 
 def is_logarithmic(prior, posterior):
     """Whether a quantity reads better on a logarithmic axis: positive and of wide range."""
-    low, high = np.quantile(prior, [0.05, 0.95])
-    return min(prior.min(), posterior.min()) > 0 and high > LOGARITHMIC_SPAN * low
+    return _spans(prior, LOGARITHMIC_PRIOR) and posterior.min() > 0
+
+
+def _spans(draws, ratio):
+    low, high = np.quantile(draws, [0.05, 0.95])
+    return draws.min() > 0 and high > ratio * low
 
 
 def density(draws, grid):
-    """Return a kernel density estimate of draws on a grid, 0 outside their range."""
+    """Return a kernel density estimate of draws on a grid, with 0 a bound if draws end there."""
     draws = np.ravel(draws)
     if np.ptp(draws) == 0:
         return np.zeros_like(grid)
-    points, values, _ = array_stats.kde(draws)
+    tail = BANDWIDTHS * draws.std() * draws.size**-0.2
+    low, high = draws.min() - tail, draws.max() + tail
+    bounded = low < 0 < draws.min()
+    points, values, _ = array_stats.kde(
+        draws, custom_lims=(0.0 if bounded else low, high), bound_correction=bounded
+    )
     return np.interp(grid, points, values, left=0.0, right=0.0)
 
 
@@ -193,7 +208,7 @@ def traces_and_ranks(result, names):
     matplotlib.figure.Figure
         Ranks are left out where there is one chain only.
     """
-    posterior, prior = result["posterior"], _prior(result)
+    posterior = result["posterior"]
     chains, draws = posterior.sizes["chain"], posterior.sizes["draw"]
     columns = 1 if chains == 1 else 2
     figure, axes = new_figure(
@@ -210,13 +225,13 @@ def traces_and_ranks(result, names):
             colour = COLOURS[chain % len(COLOURS)]
             row[0].plot(values[chain], color=colour, linewidth=0.5, alpha=0.8)
         row[0].set(ylabel=axis_label(posterior[name]).replace(" (", "\n("), xlim=(0, draws - 1))
-        if name in prior and is_logarithmic(prior[name].to_numpy(), values):
+        if _spans(values, LOGARITHMIC_TRACE):
             row[0].set_yscale("log")
         if chains > 1:
             _ranks_of(row[1], values)
     axes[-1, 0].set_xlabel("draw")
     if chains > 1:
-        axes[0, 1].set_title("ranks of each chain; 95 % band of independent draws")
+        axes[0, 1].set_title("ranks of each chain")
         axes[-1, 1].set_xlabel("rank among all chains, as a share")
     axes[0, 0].set_title("traces, one colour for each chain")
     figure.align_ylabels()
@@ -229,9 +244,11 @@ def _prior(result):
 
 def _grid(prior, posterior, points=1024):
     """Return a grid fine enough for the narrower of two sets of draws."""
-    return np.unique(
-        np.concatenate([np.linspace(draws.min(), draws.max(), points) for draws in (prior, posterior)])
-    )
+    parts = []
+    for draws in (prior, posterior):
+        margin = 0.1 * np.ptp(draws)
+        parts.append(np.linspace(draws.min() - margin, draws.max() + margin, points))
+    return np.unique(np.concatenate(parts))
 
 
 def _prior_and_posterior_of(axis, result, name):
@@ -258,8 +275,8 @@ def _prior_and_posterior_of(axis, result, name):
 
 def _view(before, posterior):
     """Return limits that hold nearly all of the posterior and the bulk of the prior."""
-    low = min(np.quantile(before, 0.01), np.quantile(posterior, 0.001))
-    high = max(np.quantile(before, 0.99), np.quantile(posterior, 0.999))
+    low = min(np.quantile(before, 0.03), np.quantile(posterior, 0.001))
+    high = max(np.quantile(before, 0.97), np.quantile(posterior, 0.999))
     margin = 0.03 * (high - low) or 0.5
     return np.array([low - margin, high + margin])
 
@@ -275,5 +292,5 @@ def _ranks_of(axis, values):
     for chain in range(chains):
         counts = np.histogram((ranks[chain] + 0.5) / values.size, edges)[0]
         colour = COLOURS[chain % len(COLOURS)]
-        axis.stairs(counts * RANK_BINS / draws, edges, color=colour, linewidth=1.0)
+        axis.stairs(counts * RANK_BINS / draws, edges, baseline=None, color=colour)
     axis.set(ylabel="relative\nfrequency", xlim=(0, 1), ylim=(0, None))

@@ -114,9 +114,7 @@ def _render(result):
 
 def _window(result):
     """Yield (label, value with unit) of the data's constants, then of its attributes."""
-    constants = (
-        result["constant_data"].data_vars if "constant_data" in result.children else {}
-    )
+    constants = result["constant_data"].data_vars if "constant_data" in result.children else {}
     for name, variable in constants.items():
         if variable.ndim == 0:
             meaning = variable.attrs.get("long_name", "").partition(",")[0]
@@ -212,7 +210,11 @@ def _number(value, digits=4):
     """Return a number in few digits, or a dash where it is not finite."""
     if isinstance(value, int | np.integer):
         return str(int(value))
-    return f"{value:.{digits}g}".replace("e-0", "e-").replace("e+0", "e") if np.isfinite(value) else ABSENT
+    return (
+        f"{value:.{digits}g}".replace("e-0", "e-").replace("e+0", "e")
+        if np.isfinite(value)
+        else ABSENT
+    )
 
 
 def _fixed(value, decimals):

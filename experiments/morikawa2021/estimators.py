@@ -40,8 +40,6 @@ def b_positive(magnitude, smallest_step=0.0, magnitude_rounding=0.0):
     positive = steps[(steps > 0) & (steps > smallest_step - 0.5 * magnitude_rounding)]
     excess = positive.mean() - smallest_step
     if magnitude_rounding > 0:
-        half = 0.5 * magnitude_rounding
-        beta = np.arctanh(half / (excess + half)) / half if excess > 0 else np.inf
         beta = np.log1p(magnitude_rounding / excess) / magnitude_rounding
     else:
         beta = 1 / excess

@@ -4,16 +4,18 @@ import dataclasses
 import tomllib
 import zlib
 from pathlib import Path
-from typing import Any
 
 import jax
 import numpy as np
 import xarray as xr
 
 from bayesquake.errors import BayesquakeError
-from bayesquake.inference.fit import fit
+from bayesquake.inference.fit import DRIVERS, constrained
+from bayesquake.io.provenance import provenance
+from bayesquake.models.aftershock_rate.forecast import log_expected_count
 from bayesquake.models.aftershock_rate.grid import EARLIEST_DAYS
 from bayesquake.models.aftershock_rate.simulate import simulate
+from bayesquake.target import target_of_arrays
 from bayesquake.zoo import load_model
 
 __all__ = [
@@ -21,22 +23,42 @@ __all__ = [
     "DataAbsentError",
     "Study",
     "catalogue_folder",
+    "catalogue_path",
     "count_events",
+    "curve_band",
     "curve_on_knots",
     "detection_curve",
+    "fit_catalogue",
     "fit_simulated",
     "fit_window",
-    "main_shock_magnitude",
+    "log_expected",
     "open_study",
     "read_config",
     "read_window",
     "simulated_catalogue",
+    "stack",
     "true_values",
 ]
 
 CONFIG = Path(__file__).with_name("config.toml")
 CURVE_KNOTS = 385
 """Knots on which a true curve is drawn for simulation: its interpolant errs by < 1e-3 mag."""
+
+SAVED = (
+    "log_K",
+    "p",
+    "log_c",
+    "beta",
+    "b_value",
+    "sigma",
+    "log_sigma",
+    "mu_1d",
+    "mu_slope",
+    "eta",
+    "ell",
+)
+FORECAST_PARAMETERS = ("log_K", "p", "log_c", "beta")
+PER_FIT = (("events", "1"), ("M0", "mag"), ("T", "d"), ("run_seconds", "s"), ("divergences", "1"))
 
 
 class DataAbsentError(BayesquakeError):
@@ -163,39 +185,112 @@ def _simulate(settings):
     return simulate(jax.random.key(settings["seed"]), design, parameters)[1]
 
 
-def main_shock_magnitude(result):
-    """Return M0 of a result."""
-    return float(result["constant_data"]["M0"])
-
-
 def fit_simulated(study, name):
     """Return the fit of a simulated catalogue."""
-    if name not in study.fits:
-        length = study.mode["simulated_length"] or None
-        study.fits[name] = _fit(study, name, simulated_catalogue(study, name), length)
-    return study.fits[name]
+    dataset = simulated_catalogue(study, name)
+    return _fit(study, name, dataset, study.mode["simulated_length"] or None)
 
 
-def fit_window(study, sequence, end_days):
-    """Return the fit of the first days of a sequence."""
-    key = (sequence, end_days)
-    if key not in study.fits:
-        dataset = read_window(study, sequence, end_days)
-        study.fits[key] = _fit(study, key, dataset, study.mode["window_length"])
-    return study.fits[key]
+def fit_window(study, sequence, end_days, likelihood=None):
+    """Return the fit of the first days of a sequence, with the likelihood of the settings."""
+    dataset = read_window(study, sequence, end_days)
+    name = f"{sequence} {end_days:g} d"
+    return _fit(study, name, dataset, study.mode["window_length"], likelihood)
 
 
-def _fit(study, key, dataset, length) -> xr.DataTree:
-    options: dict[str, Any] = {
-        name: study.mode[name] for name in ("chains", "draws", "basis_size", "knots", "likelihood")
+def _fit(study, name, dataset, length, likelihood=None):
+    likelihood = study.mode["likelihood"] if likelihood is None else likelihood
+    if (name, likelihood) not in study.fits:
+        study.fits[name, likelihood] = fit_catalogue(
+            dataset,
+            study.mode,
+            seed=study.config["seed"] + zlib.crc32(name.encode()) % 10_000,
+            length=length,
+            likelihood=likelihood,
+        )
+    return study.fits[name, likelihood]
+
+
+def fit_catalogue(dataset, mode, *, seed, length, likelihood):
+    """Fit one catalogue.
+
+    Parameters
+    ----------
+    dataset : xarray.Dataset
+        From the model's reader or simulator.
+    mode : dict
+        Table ``full`` or ``quick`` of the settings.
+    seed : int
+    length : int or None
+        Padded number of events.
+    likelihood : {"auto", "binned", "continuous"}
+
+    Returns
+    -------
+    xarray.Dataset
+        Posterior draws (chain, draw) of `SAVED`, and ``mu`` (chain, draw, time_grid), with
+        the provenance in the attributes.
+    """
+    model = load_model("aftershock_rate")
+    options = {
+        "length": length,
+        "likelihood": likelihood,
+        "basis_size": mode["basis_size"],
+        "knots": mode["knots"],
     }
-    if study.mode["driver"] == "nuts":
-        options["warmup"] = study.mode["warmup"]
-    return fit(
-        load_model("aftershock_rate"),
-        dataset,
-        driver=study.mode["driver"],
-        seed=study.config["seed"] + zlib.crc32(str(key).encode()) % 10_000,
-        length=length,
-        **options,
+    settings = {"chains": mode["chains"], "draws": mode["draws"]}
+    if mode["driver"] == "nuts":
+        settings |= {"warmup": mode["warmup"], "dense_mass": False}
+    arrays = model.prepare(dataset, **options)
+    target = target_of_arrays(model, arrays)
+    made = DRIVERS[mode["driver"]](target, seed=seed, **settings)
+    values = constrained(target, made.positions)
+    posterior = xr.Dataset(
+        {name: (("chain", "draw"), values[name], _attributes(model, name)) for name in SAVED},
+        coords={"time_grid": ("time_grid", 10.0**arrays.knots, {"units": "d"})},
+    ).assign(mu=(("chain", "draw", "time_grid"), values["mu"], _attributes(model, "mu")))
+    configuration = {"driver": mode["driver"], "settings": settings, "options": options}
+    posterior.attrs = provenance(model, dataset, configuration, seed) | {
+        "events": dataset.sizes["event"],
+        "M0": float(dataset.attrs["M0"]),
+        "T": float(dataset.attrs["T"]),
+        "run_seconds": made.run_seconds,
+        "compile_seconds": made.compile_seconds,
+        "gradient_count": made.gradients,
+        "divergences": int(made.statistics.get("diverging", np.zeros(1)).sum()),
+    }
+    return posterior
+
+
+def _attributes(model, name):
+    quantity = model.quantities[name]
+    return {"units": quantity.unit, "long_name": quantity.meaning}
+
+
+def stack(posteriors, dim, labels):
+    """Return the posteriors of several catalogues along a new dimension, for one file.
+
+    The time grids, which differ, become the variable ``days`` (d).
+    """
+    parts = [
+        posterior.assign(days=("time_grid", posterior["time_grid"].data, {"units": "d"}))
+        .drop_vars("time_grid")
+        .assign({name: ((), posterior.attrs[name], {"units": unit}) for name, unit in PER_FIT})
+        for posterior in posteriors
+    ]
+    stacked = xr.concat(parts, dim, combine_attrs="drop_conflicts")
+    return stacked.assign_coords({dim: (dim, list(labels))})
+
+
+def log_expected(posterior, start, end, magnitude_above):
+    """Return the log expected true count in [start, end] days of every draw, (draw,)."""
+    values = {name: posterior[name].to_numpy().ravel() for name in FORECAST_PARAMETERS}
+    return np.asarray(
+        log_expected_count(values, posterior.attrs["M0"], start, end, magnitude_above)
     )
+
+
+def curve_band(posterior, level):
+    """Return lower limit, median and upper limit of μ at every knot (mag), (3, knot)."""
+    tail = 0.5 * (1 - level)
+    return np.quantile(posterior["mu"], [tail, 0.5, 1 - tail], axis=(0, 1))

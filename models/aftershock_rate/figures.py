@@ -9,7 +9,6 @@ from scipy.stats import binom
 
 from bayesquake.report.figures import (
     BLUE,
-    GREY,
     INK,
     VERMILION,
     axis_label,
@@ -60,7 +59,7 @@ def magnitude_time(result):
     figure, axis = new_figure(size=(8.5, 4.6))
     observed, mu = result["observed_data"], result["posterior"]["mu"]
     days = mu["time_grid"].to_numpy()
-    size = float(np.clip(2500 / observed.sizes["event"], 2.0, 12.0))
+    size = float(np.clip(6000 / observed.sizes["event"], 3.0, 14.0))
     axis.scatter(
         np.maximum(observed["t"], EARLIEST_DAYS),
         observed["mag"],
@@ -100,18 +99,20 @@ def detection_map(result):
         )
         figure.colorbar(drawn, ax=axis, label=label, pad=0.02)
         _log_days(axis, days)
-    lines = axes[0].contour(days, magnitude, mean.T, (0.1, 0.5, 0.9), colors="white", linewidths=0.9)
+    lines = axes[0].contour(
+        days, magnitude, mean.T, (0.1, 0.5, 0.9), colors="white", linewidths=0.9
+    )
     axes[0].clabel(lines, fmt={0.1: "10 %", 0.5: "50 %", 0.9: "90 %"}, fontsize=7)
     observed = result["observed_data"]
     axes[0].scatter(
         np.maximum(observed["t"], EARLIEST_DAYS),
         observed["mag"],
-        s=1.5,
-        color=VERMILION,
+        s=2.0,
+        color=INK,
         alpha=0.5,
         linewidths=0,
     )
-    axes[0].set(ylabel="magnitude", ylim=(magnitude[0], magnitude[-1]))
+    axes[0].set(ylabel="magnitude", ylim=(_lowest(result), magnitude[-1]))
     return figure
 
 
@@ -171,7 +172,7 @@ def forecast_fans(result):
     figure, axes = new_figure(
         rows,
         columns,
-        (max(3.2 * columns, 4.5), 3.6 * rows),
+        (3.2 * columns + 1.0, 3.6 * rows),
         sharey=True,
         squeeze=False,
     )
@@ -183,25 +184,36 @@ def forecast_fans(result):
         draws = draws.reshape(-1, thresholds.size)
         for level, opacity, width in ((0.95, 0.25, 0.62), (0.8, 0.45, 0.5), (0.5, 0.9, 0.38)):
             low, high = np.quantile(draws, [(1 - level) / 2, (1 + level) / 2], axis=0)
-            axis.bar(place, high - low, width, low, color=BLUE, alpha=opacity, label=f"{level:.0%}")
+            axis.bar(
+                place,
+                high - low,
+                width,
+                low,
+                color=BLUE,
+                alpha=opacity,
+                label=f"{level:.0%}".replace("%", " %"),
+            )
         median = np.median(draws, axis=0)
         axis.hlines(median, place - 0.19, place + 0.19, color="white", linewidth=2)
         if observed is not None:
             known = np.asarray(observed.isel(window=window), float)
             axis.plot(place, known, "D", color=VERMILION, markersize=6, label="observed")
         for x, value, top in zip(place, median, np.quantile(draws, 0.975, axis=0), strict=True):
-            axis.annotate(
-                f"{value:.0f}", (x, top), (0, 3), textcoords="offset points", ha="center"
-            )
+            axis.annotate(f"{value:.0f}", (x, top), (0, 3), textcoords="offset points", ha="center")
         start, end = chosen["window_start"].item(), chosen["window_end"].item()
         axis.set_title(f"day {start:g} to {end:g}")
         axis.set_yscale("symlog", linthresh=1.0)
         axis.yaxis.set_major_formatter("{x:g}")
-        axis.set(xticks=place, xlabel="magnitude threshold", ylim=(0, None))
-        axis.set_xticklabels([f"{threshold:g}" for threshold in thresholds])
+        axis.set_xticks(place, [f"{threshold:g}" for threshold in thresholds])
+        axis.set_xlabel("magnitude threshold")
     for axis in axes[:, 0]:
         axis.set_ylabel("number of events")
-    axes.flat[windows - 1].legend(loc="upper right", title="interval")
+    top = max(np.quantile(counts, 0.975, axis=(0, 1)).max(), 1.0)
+    if observed is not None:
+        top = max(top, float(observed.max()))
+    axes[0, 0].set_ylim(0, 2.5 * top)
+    handles, labels = axes[0, 0].get_legend_handles_labels()
+    figure.legend(handles, labels, loc="outside right upper", title="forecast")
     return figure
 
 
@@ -216,27 +228,30 @@ def residuals(result):
     figure, (left, right) = new_figure(1, 2, (10.0, 3.8))
     pit = result["residuals"]["pit_magnitude"].to_numpy()
     low, high = binom.ppf([0.025, 0.975], pit.size, 1 / PIT_BINS)
-    left.axhspan(low, high, color=GREY, alpha=0.25, linewidth=0, label="95 % if uniform")
-    left.axhline(pit.size / PIT_BINS, color=GREY, linewidth=0.8)
-    left.hist(pit, np.linspace(0, 1, PIT_BINS + 1), color=BLUE, alpha=0.75)
+    bars = left.hist(pit, np.linspace(0, 1, PIT_BINS + 1), color=BLUE, alpha=0.55)[0]
+    left.axhspan(low, high, color=INK, alpha=0.13, linewidth=0, label="95 % range if uniform")
+    left.axhline(pit.size / PIT_BINS, color=INK, linewidth=0.8)
     left.set(
         xlabel="distribution function at the observed magnitude",
         ylabel="number of events",
         xlim=(0, 1),
+        ylim=(0, 1.25 * max(bars.max(), high)),
     )
-    left.legend(loc="lower center")
+    left.legend(loc="upper right")
     expected = result["residuals"]["cumulative_events"].to_numpy()
     number = np.arange(1, expected.size + 1)
     limit = KOLMOGOROV_95 * np.sqrt(expected.size)
-    right.axhspan(-limit, limit, color=GREY, alpha=0.25, linewidth=0, label="95 % KS limits")
-    right.axhline(0.0, color=GREY, linewidth=0.8)
+    right.axhspan(-limit, limit, color=INK, alpha=0.13, linewidth=0, label="95 % KS limits")
+    right.axhline(0.0, color=INK, linewidth=0.8)
     right.step(expected, number - expected, where="post", color=BLUE)
     right.set(
         xlabel="expected number of events up to the event (transformed time)",
         ylabel="observed minus expected number",
         xlim=(0, expected[-1]),
     )
-    right.legend(loc="lower left")
+    reach = 1.35 * max(limit, np.abs(number - expected).max())
+    right.set_ylim(-reach, reach)
+    right.legend(loc="upper right")
     return figure
 
 
@@ -354,7 +369,5 @@ def _joint(axis, x, y, bins=48):
     held = np.cumsum(ordered) / ordered.sum()
     levels = [ordered[np.searchsorted(held, share)] for share in (0.9, 0.5)]
     centres = [(edges[:-1] + edges[1:]) / 2 for edges in (x_edges, y_edges)]
-    axis.contourf(
-        *centres, smooth.T, [*levels, smooth.max() * 1.01], colors=("#B3D5E8", "#5AA3CF")
-    )
+    axis.contourf(*centres, smooth.T, [*levels, smooth.max() * 1.01], colors=("#B3D5E8", "#5AA3CF"))
     axis.contour(*centres, smooth.T, levels, colors=BLUE, linewidths=0.9)

@@ -1,5 +1,7 @@
 """What a fit of this model adds to its result: detection map, forecasts, terms, residuals."""
 
+import functools
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -28,20 +30,13 @@ CHUNK = 500
 """Draws whose derived arrays are computed at once; bounds the memory."""
 
 
-def complete(
-    posterior, dataset, arrays, key, *, forecast_windows=None, forecast_magnitudes=None
-):
-    """Compute the model's own result groups from posterior draws.
+def complete(dataset, *, forecast_windows=None, forecast_magnitudes=None):
+    """Plan the model's own result groups, refusing bad forecast options before any sampling.
 
     Parameters
     ----------
-    posterior : mapping of str to (chain, draw, ...)
-        Constrained draws.
     dataset : xarray.Dataset
         From `data.read`.
-    arrays : grid.CatalogueArrays
-    key : jax.random.key
-        For forecast counts and replicated counts.
     forecast_windows : sequence of (start, end), optional
         Days after the main shock, not before the end of the window; the next day and the
         next week by default.
@@ -50,23 +45,25 @@ def complete(
 
     Returns
     -------
-    dict of xarray.Dataset
-        Groups ``posterior`` (detection), ``posterior_predictive``, ``log_likelihood``,
-        ``observed_data``, ``constant_data`` and ``residuals``.
+    callable
+        ``(posterior, arrays, key) -> dict`` of `xarray.Dataset`: groups ``posterior``
+        (detection), ``posterior_predictive``, ``log_likelihood``, ``observed_data``,
+        ``constant_data`` and ``residuals``.
 
     Raises
     ------
     OptionError
-        A forecast window starts before the end of the window, or ends before it starts.
+        A forecast window starts before the end of the data, or ends before it starts.
     """
-    M0, T, delta = (float(dataset.attrs[name]) for name in ("M0", "T", "delta_m"))
+    T, delta = float(dataset.attrs["T"]), float(dataset.attrs["delta_m"])
     windows = _windows(forecast_windows, T)
-    thresholds = np.asarray(
-        [m - 0.5 * delta for m in FORECAST_MAGNITUDES]
-        if forecast_magnitudes is None
-        else forecast_magnitudes,
-        float,
-    ).reshape(-1)
+    thresholds = _thresholds(forecast_magnitudes, delta)
+    return functools.partial(_groups, dataset, windows, thresholds)
+
+
+def _groups(dataset, windows, thresholds, posterior, arrays, key):
+    """Compute the groups that `complete` planned."""
+    M0, T, delta = (float(dataset.attrs[name]) for name in ("M0", "T", "delta_m"))
     mag_grid = _magnitude_grid(dataset["mag"].to_numpy())
     days = 10.0 ** np.asarray(arrays.knots)
     first_cells = time_bins(arrays.knots)
@@ -206,7 +203,10 @@ def _day_coordinate(dim, values, meaning):
 def _windows(windows, T):
     if windows is None:
         windows = [(T, T + days) for days in FORECAST_DAYS]
-    windows = np.atleast_2d(np.asarray(windows, float))
+    try:
+        windows = np.atleast_2d(np.asarray(windows, float))
+    except (TypeError, ValueError):
+        windows = np.empty((0, 0))
     if windows.ndim != 2 or windows.shape[1] != 2:
         raise OptionError("forecast_windows must be pairs (start, end) in days")
     for start, end in windows:
@@ -216,6 +216,18 @@ def _windows(windows, T):
                 f"the data, T = {T:g} day, and end after it starts"
             )
     return windows
+
+
+def _thresholds(magnitudes, delta):
+    if magnitudes is None:
+        return np.array(FORECAST_MAGNITUDES) - 0.5 * delta
+    try:
+        thresholds = np.asarray(magnitudes, float).reshape(-1)
+    except (TypeError, ValueError) as problem:
+        raise OptionError(
+            f"forecast_magnitudes = {magnitudes!r} must be a list of numbers"
+        ) from problem
+    return thresholds
 
 
 def _magnitude_grid(magnitude):

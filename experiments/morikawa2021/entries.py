@@ -1,0 +1,121 @@
+"""The entries of the experiment, in order, and the run through them."""
+
+from pathlib import Path
+
+import pandas as pd
+
+from bayesquake.diagnostics.calibration import calibrate, calibration_table
+from bayesquake.io.results import write_netcdf
+from bayesquake.zoo import load_model
+
+from . import (
+    calibration,
+    early_windows,
+    figures,
+    forecasts,
+    no_detection,
+    numerical_test,
+    two_stage,
+)
+from .study import DataAbsentError, open_study
+
+__all__ = ["ENTRIES", "run_entries"]
+
+
+def run_calibration(study, folder):
+    """Calibrate every backend of the settings.
+
+    Returns
+    -------
+    str
+        Mean coverage and smallest p-value of uniform ranks by backend, in one line.
+    """
+    lines = []
+    for backend in study.mode["calibration"]["backends"]:
+        result = (
+            _short_calibration(study) if study.quick else _full_calibration(study, backend, folder)
+        )
+        write_netcdf(result, folder / f"calibration_{backend}.nc")
+        table = calibration_table(result)
+        table.to_csv(folder / f"calibration_{backend}.csv")
+        figures.calibration_ranks(result, backend).savefig(folder / f"ranks_{backend}.png", dpi=150)
+        lines.append(
+            f"{backend}, {result.sizes['replicate']} replicates: mean coverage "
+            f"{table['coverage'].mean():.3f}, smallest p of uniform ranks "
+            f"{table['chi2_p'].min():.2g}"
+        )
+    return "; ".join(lines)
+
+
+def _full_calibration(study, backend, folder):
+    return calibration.run(
+        backend,
+        folder,
+        replicates=study.mode["calibration"]["replicates"],
+        seed=study.config["seed"],
+    )
+
+
+def _short_calibration(study):
+    """Calibrate on few small catalogues."""
+    settings = study.mode["calibration"]
+    return calibrate(
+        load_model("aftershock_rate"),
+        settings["replicates"],
+        seed=study.config["seed"],
+        priors=calibration.PRIORS,
+        design=calibration.DESIGN
+        | {"knots": settings["knots"], "maximum_events": settings["maximum_events"]},
+        warmup=settings["warmup"],
+        draws=settings["draws"],
+        chunk=settings["replicates"],
+        length=settings["length"],
+        basis_size=settings["basis_size"],
+        knots=settings["knots"],
+    )
+
+
+ENTRIES = {
+    "numerical_test": numerical_test.run,
+    "early_windows": early_windows.run,
+    "two_stage": two_stage.run,
+    "no_detection": no_detection.run,
+    "forecasts": forecasts.run,
+    "calibration": run_calibration,
+}
+"""Every entry takes the study and its own folder, and returns its result in one line."""
+
+
+def run_entries(out, *, quick=False, progress=None, entries=tuple(ENTRIES)):
+    """Run entries into subfolders of ``out`` and write ``summary.csv``.
+
+    Parameters
+    ----------
+    out : path
+        Made if absent.
+    quick : bool
+    progress : callable, optional
+        Called as ``progress(done, total, entry)`` before every entry and at the end.
+    entries : sequence of str
+        Names in `ENTRIES`.
+
+    Returns
+    -------
+    dict of str
+        One line per entry.
+    """
+    study = open_study(quick=quick)
+    summary = {}
+    for done, name in enumerate(entries):
+        if progress is not None:
+            progress(done, len(entries), name)
+        folder = Path(out) / name
+        folder.mkdir(parents=True, exist_ok=True)
+        try:
+            summary[name] = ENTRIES[name](study, folder)
+        except DataAbsentError as reason:
+            summary[name] = f"skipped: {reason}"
+        pd.Series(summary, name="result").to_csv(Path(out) / "summary.csv", index_label="entry")
+    if progress is not None:
+        progress(len(entries), len(entries), "done")
+    return summary
