@@ -91,9 +91,7 @@ def simulate(
     loaded = load_model(model)
     options = parse_settings(settings)
     design = {name: options.pop(name) for name in list(options) if name in loaded.design}
-    parameters, dataset, refused = simulate_accepted(
-        loaded, jax.random.key(seed), design, options
-    )
+    parameters, dataset, refused = simulate_accepted(loaded, jax.random.key(seed), design, options)
     dataset.attrs |= {
         "simulated_by": model,
         "seed": seed,

@@ -61,21 +61,15 @@ _OMI = "generic prior of Omi et al. 2013, doi:10.1038/srep02218"
 _WEAK = "weakly informative"
 
 PRIORS: dict[str, Prior] = {
-    "log_productivity": _prior(
-        "Normal", "ln(day^(p-1))", "ln K", _WEAK, loc=-4.0, scale=3.0
-    ),
+    "log_productivity": _prior("Normal", "ln(day^(p-1))", "ln K", _WEAK, loc=-4.0, scale=3.0),
     "omori_exponent": _prior("Normal", "1", "p", _OMI, loc=1.05, scale=0.13),
     "log_omori_c": _prior("Normal", "ln(day)", "ln c", _OMI, loc=-4.02, scale=1.42),
     "gutenberg_richter_beta": _prior(
         "TruncatedNormal", "1/mag", "β", _OMI, loc=1.957, scale=0.345, low=0.3
     ),
-    "log_detection_width": _prior(
-        "Normal", "ln(mag)", "ln σ", _OMI, loc=math.log(0.2), scale=1.0
-    ),
+    "log_detection_width": _prior("Normal", "ln(mag)", "ln σ", _OMI, loc=math.log(0.2), scale=1.0),
     "detection_magnitude_at_one_day": _prior("Normal", "mag", "a", _WEAK, loc=2.5, scale=1.5),
-    "detection_magnitude_slope": _prior(
-        "Normal", "mag/decade", "b_μ", _WEAK, loc=-0.5, scale=0.5
-    ),
+    "detection_magnitude_slope": _prior("Normal", "mag/decade", "b_μ", _WEAK, loc=-0.5, scale=0.5),
     "detection_process_amplitude": _prior("HalfNormal", "mag", "η", _WEAK, scale=0.5),
     "detection_process_length": _prior(
         "LogNormal", "decade", "ℓ", _WEAK, loc=math.log(0.7), scale=0.5

@@ -149,8 +149,7 @@ def _plain_target(generative, arrays):
     reported = {
         name
         for name, site in recorded.items()
-        if site["type"] == "deterministic"
-        or (site["type"] == "sample" and not site["is_observed"])
+        if site["type"] == "deterministic" or (site["type"] == "sample" and not site["is_observed"])
     }
     return Target(
         dim=flat.size,

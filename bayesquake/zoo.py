@@ -14,7 +14,16 @@ from typing import Any
 
 from bayesquake.errors import ModelNotFoundError, SimulationError
 
-__all__ = ["Folds", "Model", "Quantity", "Whitening", "card", "list_models", "load_model", "simulate_accepted"]
+__all__ = [
+    "Folds",
+    "Model",
+    "Quantity",
+    "Whitening",
+    "card",
+    "list_models",
+    "load_model",
+    "simulate_accepted",
+]
 
 
 @dataclasses.dataclass(frozen=True)

@@ -97,7 +97,7 @@ def test_laplace_is_exact_for_a_gaussian():
 
 
 def test_laplace_refuses_a_density_without_a_mode():
-    with pytest.raises(DriverError, match="no mode|curvature"):
+    with pytest.raises(DriverError, match=r"no mode|curvature"):
         laplace(target_of(lambda position, data: position.sum()), draws=10)
 
 

@@ -36,7 +36,8 @@ def test_log_density_is_finite_at_starting_points(case):
     *_, target = case
     for seed in range(5):
         position = target.initial(jax.random.key(seed), target.data)
-        assert position.shape == (target.dim,) and len(target.coordinates) == target.dim
+        assert position.shape == (target.dim,)
+        assert len(target.coordinates) == target.dim
         assert jnp.isfinite(target.log_density(position, target.data))
 
 
@@ -116,7 +117,8 @@ def test_submodules_do_not_hide_the_functions_of_the_public_face():
     import bayesquake.report
     import bayesquake.target  # noqa: F401
 
-    assert callable(bq.target) and callable(bq.report)
+    assert callable(bq.target)
+    assert callable(bq.report)
 
 
 def test_an_unknown_model_is_an_error_that_lists_the_known():
@@ -128,7 +130,7 @@ def test_priors_are_overridden_by_distribution_prior_and_file(tmp_path):
     model = bq.load_model("aftershock_rate")
     file = tmp_path / "priors.toml"
     file.write_text('[p]\ndistribution = "Normal"\nloc = 1.12\nscale = 0.11\n')
-    expected = dict(loc=1.12, scale=0.11)
+    expected = {"loc": 1.12, "scale": 0.11}
     given = [
         {"p": dist.Normal(1.12, 0.11)},
         {"p": Prior("Normal", tuple(expected.items()))},

@@ -32,6 +32,7 @@ RANK_DRAWS = 99
 
 INTERVAL = 0.9
 
+
 def calibrate(
     model,
     replicates=200,
@@ -114,7 +115,7 @@ def _shape_of(arrays):
 
 def _chunks(order, prepared, chunk):
     """Split replicates into chunks of equal padded shape."""
-    groups = {}
+    groups: dict[tuple, list[int]] = {}
     for i in order:
         groups.setdefault(_shape_of(prepared[i]), []).append(i)
     return [
@@ -145,13 +146,13 @@ def _fit_chunk(model, indices, simulated, prepared, priors, settings):
         own_data=True,
     )
     state = program.start(keys, start, data)
-    positions, statistics = [], []
+    blocks, statistics = [], []
     for _ in range(0, settings["warmup"] + settings["draws"], program.length):
         state, block, block_statistics = program.block(state, data)
-        positions.append(np.asarray(block))
+        blocks.append(np.asarray(block))
         statistics.append(jax.tree.map(np.asarray, block_statistics))
     kept = slice(settings["warmup"], settings["warmup"] + settings["draws"])
-    positions = np.concatenate(positions)[kept].swapaxes(0, 1)
+    positions = np.concatenate(blocks)[kept].swapaxes(0, 1)
     diverging = np.concatenate([block["diverging"] for block in statistics])[kept]
     steps = np.concatenate([block["n_steps"] for block in statistics])[kept]
     quantities = _quantities(model, target)(positions, data)

@@ -22,6 +22,7 @@ ENERGY_LIMIT = 0.3
 DIVERGENCE_LIMIT = 0.001
 PARETO_LIMIT = 0.7
 TAIL = (0.05, 0.95)
+TAIL_OPTIONS = {"method": "tail", "prob": TAIL}
 LARGEST_CHECKED = 1000
 """Arrays of more elements are maps of the other quantities and not checked again."""
 
@@ -84,7 +85,7 @@ def summary_table(result):
             "mcse_sd": _of_chains(array_stats.mcse, draws, method="sd"),
             "r_hat": _of_chains(array_stats.rhat, draws),
             "ess_bulk": _of_chains(array_stats.ess, draws, method="bulk"),
-            "ess_tail": _of_chains(array_stats.ess, draws, method="tail", prob=TAIL),
+            "ess_tail": _of_chains(array_stats.ess, draws, **TAIL_OPTIONS),
             "unit": posterior[name].attrs["units"],
         }
     return pd.DataFrame.from_dict(rows, orient="index")
@@ -114,7 +115,9 @@ def check(result):
     rows = [
         _worst(posterior, "R-hat", array_stats.rhat, {}, np.max, RHAT_LIMIT),
         _worst(posterior, "bulk ESS", array_stats.ess, {"method": "bulk"}, np.min, None),
-        _worst(posterior, "tail ESS", array_stats.ess, {"method": "tail", "prob": TAIL}, np.min, None),
+        _worst(
+            posterior, "tail ESS", array_stats.ess, {"method": "tail", "prob": TAIL}, np.min, None
+        ),
     ]
     divergent = float(statistics["diverging"].mean())
     energy = float(

@@ -58,7 +58,7 @@ def leave_one_out(result, *, refit=False, seed=0, progress=None):
     term = result["log_likelihood"]["term"]
     values = term.to_numpy()
     flat = values.reshape(-1, values.shape[2]).T
-    log_weights, k = array_stats.psislw(-flat, axis=-1)
+    log_weights, k = array_stats.psislw(flat, axis=-1)
     log_weights, k = np.asarray(log_weights), np.asarray(k)
     elpd = logsumexp(log_weights + flat, axis=1) - logsumexp(log_weights, axis=1)
     failed = np.flatnonzero(k > PARETO_LIMIT) if refit else np.array([], int)

@@ -21,11 +21,11 @@ class CompilationRecord:
 _ACTIVE: list[CompilationRecord] = []
 
 
-def _listen(event, duration, **_):
+def _listen(event: str, duration_secs: float, **_):
     if event == COMPILE_EVENT:
         for record in _ACTIVE:
             record.count += 1
-            record.seconds += duration
+            record.seconds += duration_secs
 
 
 jax.monitoring.register_event_duration_secs_listener(_listen)

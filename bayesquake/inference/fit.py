@@ -1,7 +1,7 @@
 """Fit a model to a data set: target, driver, constrained draws, result."""
 
-import functools
 import inspect
+from collections.abc import Callable
 
 import jax
 import jax.numpy as jnp
@@ -9,15 +9,17 @@ import numpy as np
 import xarray as xr
 
 from bayesquake.errors import DriverError, OptionError
+from bayesquake.inference.draws import Draws
 from bayesquake.inference.laplace import laplace
 from bayesquake.inference.nuts import nuts
+from bayesquake.inference.run import mapped
 from bayesquake.io.provenance import provenance
 from bayesquake.priors import resolve_priors
 from bayesquake.target import target_of_arrays
 
 __all__ = ["DRIVERS", "constrained", "fit", "options_of"]
 
-DRIVERS = {"nuts": nuts, "laplace": laplace}
+DRIVERS: dict[str, Callable[..., Draws]] = {"nuts": nuts, "laplace": laplace}
 PRIOR_DRAWS = 1000
 CHUNK = 500
 """Draws constrained at once; bounds the memory and fixes the compiled shape."""
@@ -160,7 +162,7 @@ def constrained(target, positions):
     """Return constrained draws of all sites, dict of (chain, draw, ...), chunk by chunk."""
     lead = positions.shape[:2]
     flat = positions.reshape(-1, target.dim)
-    constrain = _mapped(target.constrain)
+    constrain = mapped(target.constrain)
     parts = []
     for first in range(0, len(flat), CHUNK):
         index = np.arange(first, first + CHUNK) % len(flat)
@@ -168,18 +170,15 @@ def constrained(target, positions):
         kept = min(CHUNK, len(flat) - first)
         parts.append({name: np.asarray(values)[:kept] for name, values in part.items()})
     return {
-        name: np.concatenate([part[name] for part in parts]).reshape(*lead, *parts[0][name].shape[1:])
+        name: np.concatenate([part[name] for part in parts]).reshape(
+            *lead, *parts[0][name].shape[1:]
+        )
         for name in parts[0]
     }
 
 
-@functools.cache
-def _mapped(function):
-    return jax.jit(jax.vmap(function, (0, None)))
-
-
 def _prior_draws(target, key):
-    values = _mapped(target.prior_draw)(jax.random.split(key, PRIOR_DRAWS), target.data)
+    values = mapped(target.prior_draw)(jax.random.split(key, PRIOR_DRAWS), target.data)
     return {name: np.asarray(draws)[None] for name, draws in values.items()}
 
 

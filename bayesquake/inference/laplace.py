@@ -83,10 +83,13 @@ def laplace(target, *, chains=4, draws=1000, starts=4, seed=0, progress=None):
 
 
 def pareto_k(log_weight):
-    """Return the Pareto k-hat of importance weights; above 0.7 they are unreliable."""
+    """Return the Pareto k-hat of importance weights; above 0.7 they are unreliable.
+
+    ArviZ smooths the weights exp(-x) of the log likelihoods x that it is given.
+    """
     from arviz_stats.base import array_stats
 
-    return float(array_stats.psislw(np.ravel(log_weight))[1])
+    return float(array_stats.psislw(-np.ravel(log_weight))[1])
 
 
 @functools.cache

@@ -1,5 +1,6 @@
 """The run loop: compiled blocks, between which the host reports progress."""
 
+import functools
 import time
 
 import jax
@@ -74,19 +75,20 @@ def initial_positions(target, key, chains):
     InitialPointError
         A chain finds none; the message names the coordinates and their values.
     """
-    initial = _vectorised(target.initial)
-    log_density = _vectorised(target.log_density)
-    found, usable = None, np.zeros(chains, bool)
+    initial = mapped(target.initial)
+    log_density = mapped(target.log_density)
+    found, usable = np.full((chains, target.dim), np.nan), np.zeros(chains, bool)
     for attempt in jax.random.split(key, ATTEMPTS):
         candidates = np.asarray(initial(jax.random.split(attempt, chains), target.data))
         finite = np.isfinite(np.asarray(log_density(candidates, target.data)))
-        found = candidates if found is None else np.where(usable[:, None], found, candidates)
+        found = np.where(usable[:, None], found, candidates)
         usable |= finite
         if usable.all():
             return found
     chain = int(np.argmin(usable))
     values = ", ".join(
-        f"{name} = {value:.4g}" for name, value in zip(target.coordinates, found[chain], strict=True)
+        f"{name} = {value:.4g}"
+        for name, value in zip(target.coordinates, found[chain], strict=True)
     )
     raise InitialPointError(
         f"the log density of chain {chain} is not finite at any of {ATTEMPTS} starting points; "
@@ -94,14 +96,10 @@ def initial_positions(target, key, chains):
     )
 
 
-_VECTORISED = {}
-
-
-def _vectorised(function):
+@functools.cache
+def mapped(function):
     """Return the compiled function mapped over its first argument, one per function."""
-    if function not in _VECTORISED:
-        _VECTORISED[function] = jax.jit(jax.vmap(function, (0, None)))
-    return _VECTORISED[function]
+    return jax.jit(jax.vmap(function, (0, None)))
 
 
 def positive_integer(name, value):

@@ -9,6 +9,7 @@ import json
 import re
 import sys
 from importlib import resources
+from pathlib import Path
 
 import numpy as np
 
@@ -52,11 +53,9 @@ def report(result, path):
     for group in ("posterior", "sample_stats", "observed_data"):
         if group not in result.children:
             raise ResultError(f"the result has no group {group!r}; make it with `bayesquake fit`")
-    text = _render(result)
 
     def write(part):
-        with open(part, "w", encoding="utf-8") as file:
-            file.write(text)
+        Path(part).write_text(_render(result), encoding="utf-8")
 
     replace_when_complete(path, write)
 
@@ -83,6 +82,7 @@ def _render(result):
         attributes=dict(result.attrs),
         references=[text for text in str(result.attrs["references"]).split("; ") if text],
         approximate=bool(result.attrs.get("approximate", 0)),
+        chains=result["posterior"].sizes["chain"],
         check=check(result),
         window=list(_window(result)),
         observations=list(_observations(result)),

@@ -7,6 +7,7 @@ that was stopped resumes.
 import math
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpyro.distributions as dist
 
@@ -27,8 +28,8 @@ PRIORS = {
     "eta": dist.HalfNormal(0.3),
     "ell": dist.LogNormal(math.log(0.7), 0.4),
 }
-DESIGN = {"M0": 7.0, "T": 1.0, "minimum_events": 20, "maximum_events": 800}
-BACKENDS = {
+DESIGN: dict[str, Any] = {"M0": 7.0, "T": 1.0, "minimum_events": 20, "maximum_events": 800}
+BACKENDS: dict[str, dict[str, Any]] = {
     "hsgp": {"backend": "hsgp"},
     "hsgp_narrow": {"backend": "hsgp", "basis_size": 24, "basis_factor": 1.4},
     "quasisep": {"backend": "quasisep", "knots": 49},

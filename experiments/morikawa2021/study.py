@@ -4,6 +4,7 @@ import dataclasses
 import tomllib
 import zlib
 from pathlib import Path
+from typing import Any
 
 import jax
 import numpy as np
@@ -13,7 +14,7 @@ from bayesquake.errors import BayesquakeError
 from bayesquake.inference.fit import DRIVERS, constrained
 from bayesquake.io.provenance import provenance
 from bayesquake.models.aftershock_rate.forecast import log_expected_count
-from bayesquake.models.aftershock_rate.grid import EARLIEST_DAYS
+from bayesquake.models.aftershock_rate.grid import EARLIEST_DAYS, padded_length
 from bayesquake.models.aftershock_rate.simulate import simulate
 from bayesquake.target import target_of_arrays
 from bayesquake.zoo import load_model
@@ -126,10 +127,12 @@ def catalogue_path(study, file):
     return study.folder / file
 
 
-def read_window(study, sequence, end_days):
+def read_window(study, sequence, end_days, magnitude_rounding="auto"):
     """Return the first days of a sequence, as read by the model."""
     path = catalogue_path(study, study.config["sequences"][sequence]["file"])
-    return load_model("aftershock_rate").read(path, end_days=end_days)
+    return load_model("aftershock_rate").read(
+        path, end_days=end_days, magnitude_rounding=magnitude_rounding
+    )
 
 
 def count_events(study, sequence, start, end, magnitude_above):
@@ -187,31 +190,37 @@ def _simulate(settings):
 
 def fit_simulated(study, name):
     """Return the fit of a simulated catalogue."""
-    dataset = simulated_catalogue(study, name)
-    return _fit(study, name, dataset, study.mode["simulated_length"] or None)
+    return _fit(study, name, simulated_catalogue(study, name))
 
 
-def fit_window(study, sequence, end_days, likelihood=None):
-    """Return the fit of the first days of a sequence, with the likelihood of the settings."""
-    dataset = read_window(study, sequence, end_days)
-    name = f"{sequence} {end_days:g} d"
-    return _fit(study, name, dataset, study.mode["window_length"], likelihood)
+def fit_window(study, sequence, end_days, magnitude_rounding=None):
+    """Return the fit of the first days of a sequence.
+
+    Parameters
+    ----------
+    study : Study
+    sequence : str
+    end_days : float
+        End of the window (day).
+    magnitude_rounding : "auto" or float, optional
+        Rounding step of the magnitudes (mag), 0 to take them as continuous; that of the
+        settings by default.
+    """
+    if magnitude_rounding is None:
+        magnitude_rounding = study.mode["magnitude_rounding"]
+    dataset = read_window(study, sequence, end_days, magnitude_rounding)
+    return _fit(study, f"{sequence} {end_days:g} d", dataset)
 
 
-def _fit(study, name, dataset, length, likelihood=None):
-    likelihood = study.mode["likelihood"] if likelihood is None else likelihood
-    if (name, likelihood) not in study.fits:
-        study.fits[name, likelihood] = fit_catalogue(
-            dataset,
-            study.mode,
-            seed=study.config["seed"] + zlib.crc32(name.encode()) % 10_000,
-            length=length,
-            likelihood=likelihood,
-        )
-    return study.fits[name, likelihood]
+def _fit(study, name, dataset):
+    key = (name, dataset.attrs["delta_m"])
+    if key not in study.fits:
+        seed = study.config["seed"] + zlib.crc32(name.encode()) % 10_000
+        study.fits[key] = fit_catalogue(dataset, study.mode, seed=seed)
+    return study.fits[key]
 
 
-def fit_catalogue(dataset, mode, *, seed, length, likelihood):
+def fit_catalogue(dataset, mode, *, seed):
     """Fit one catalogue.
 
     Parameters
@@ -221,9 +230,6 @@ def fit_catalogue(dataset, mode, *, seed, length, likelihood):
     mode : dict
         Table ``full`` or ``quick`` of the settings.
     seed : int
-    length : int or None
-        Padded number of events.
-    likelihood : {"auto", "binned", "continuous"}
 
     Returns
     -------
@@ -233,8 +239,7 @@ def fit_catalogue(dataset, mode, *, seed, length, likelihood):
     """
     model = load_model("aftershock_rate")
     options = {
-        "length": length,
-        "likelihood": likelihood,
+        "length": max(mode["shortest_length"], padded_length(dataset.sizes["event"])),
         "basis_size": mode["basis_size"],
         "knots": mode["knots"],
     }
@@ -243,7 +248,8 @@ def fit_catalogue(dataset, mode, *, seed, length, likelihood):
         settings |= {"warmup": mode["warmup"], "dense_mass": False}
     arrays = model.prepare(dataset, **options)
     target = target_of_arrays(model, arrays)
-    made = DRIVERS[mode["driver"]](target, seed=seed, **settings)
+    driver: Any = DRIVERS[mode["driver"]]
+    made = driver(target, seed=seed, **settings)
     values = constrained(target, made.positions)
     posterior = xr.Dataset(
         {name: (("chain", "draw"), values[name], _attributes(model, name)) for name in SAVED},

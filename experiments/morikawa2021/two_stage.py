@@ -17,8 +17,8 @@ PARAMETERS = ("log_K", "p", "log_c", "beta", "sigma")
 def run(study, folder):
     """Compare the joint posterior of one window with the two-stage estimate.
 
-    The two-stage method takes magnitudes as continuous; the joint model is fitted in both
-    ways, so that the effect of freezing the curve shows apart from that of rounding.
+    The two-stage method takes magnitudes as continuous; the joint model is fitted in
+    both ways, so that the effect of freezing the curve shows apart from that of rounding.
 
     Returns
     -------
@@ -28,8 +28,8 @@ def run(study, folder):
     settings = study.config["two_stage"]
     sequence, end = settings["sequence"], settings["end_days"]
     posteriors = {
-        "joint, settings' likelihood": fit_window(study, sequence, end),
-        "joint, continuous": fit_window(study, sequence, end, likelihood="continuous"),
+        "joint": fit_window(study, sequence, end),
+        "joint, continuous": fit_window(study, sequence, end, magnitude_rounding=0.0),
     }
     estimate = two_stage_estimate(read_window(study, sequence, end))
     rows = [

@@ -2,9 +2,17 @@
 
 from bayesquake.zoo import Model, Whitening
 
-from . import data, grid, outputs, simulate, whitening
+from . import data, figures, grid, outputs, simulate, whitening
 from .model import aftershock_rate
 from .quantities import QUANTITIES, calibrated
+
+__all__ = ["MODEL"]
+
+
+def recommended(dataset):
+    """Return the driver and settings: whitened coordinates need no dense metric."""
+    return {"driver": "nuts", "dense_mass": False, "warmup": 500}
+
 
 MODEL = Model(
     name="aftershock_rate",
@@ -30,9 +38,9 @@ MODEL = Model(
     prepare=grid.prepare,
     quantities=QUANTITIES,
     calibrated=calibrated,
-    recommended=lambda dataset: {"driver": "nuts", "dense_mass": False, "warmup": 500},
+    recommended=recommended,
     complete=outputs.complete,
-    figures={},
+    figures=figures.FIGURES,
     design=simulate.DESIGN,
     whitening=Whitening(
         whitening.condition, whitening.forward, whitening.inverse, whitening.initial

@@ -93,7 +93,7 @@ def rounding_quadrature(delta):
 
 
 def magnitude_cdf(magnitude, mu, sigma, beta):
-    """Return the distribution function of detected magnitudes, Normal(μ-βσ², σ) + Exponential(β)."""
+    """Return the distribution function of Normal(μ - βσ², σ) + Exponential(β)."""
     shifted = (magnitude - mu) / sigma
     return ndtr(shifted + beta * sigma) - jnp.exp(
         -beta * (magnitude - mu) - 0.5 * (beta * sigma) ** 2 + log_ndtr(shifted)

@@ -50,8 +50,11 @@ def log_score(observed, log_expected):
 
 
 def interval(log_expected, level=0.95):
-    """Return the central interval of the Poisson mixture: the smallest counts whose
-    cumulative probabilities reach (1 - level) / 2 and (1 + level) / 2."""
+    """Return the central interval of a Poisson mixture, as two counts.
+
+    They are the smallest whose cumulative probabilities reach (1 - level) / 2 and
+    (1 + level) / 2.
+    """
     mean = np.exp(np.ravel(log_expected))
 
     def quantile(probability):

@@ -106,6 +106,4 @@ def knot_values(process, eta, ell, z):
 def _solver(process, eta, ell):
     kernel = eta**2 * kernels.quasisep.Matern32(scale=ell)
     diagonal = jnp.full(process.knots.shape, JITTER * eta**2)
-    return QuasisepSolver(
-        kernel, process.knots, noise.Diagonal(diagonal), assume_sorted=True
-    )
+    return QuasisepSolver(kernel, process.knots, noise.Diagonal(diagonal), assume_sorted=True)

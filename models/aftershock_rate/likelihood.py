@@ -27,8 +27,10 @@ __all__ = [
 
 
 class Parameters(NamedTuple):
-    """Parameters of one likelihood evaluation: logs of K (day^(p-1)), c (day) and σ (mag);
-    p; β (1/mag); and μ at the knots (mag), shape (knot,)."""
+    """Parameters of one likelihood evaluation.
+
+    Logs of K (day^(p-1)), c (day) and σ (mag); p; β (1/mag); μ at the knots (mag), (knot,).
+    """
 
     log_K: Any
     p: Any

@@ -1,0 +1,1 @@
+"""Speed and memory against other ways to write the same density."""
