@@ -235,7 +235,7 @@ def demo(
         f"{dataset.sizes['event']} detected events."
     )
     with progress_bar("sampling") as progress:
-        result = run_fit(model, dataset, draws=500, warmup=300, seed=seed, progress=progress)
+        result = run_fit(model, dataset, draws=1000, warmup=300, seed=seed, progress=progress)
     truth = {name: parameters[name] for name in ("log_K", "p", "log_c", "beta", "log_sigma")}
     table = Table("quantity", "truth", "mean", "sd", "5 %", "95 %", "unit", title="Posterior")
     summary = summary_table(result)
@@ -256,7 +256,7 @@ def demo(
 
 DEMO_DESIGN = {"M0": 7.0, "T": 1.0}
 DEMO_PARAMETERS = {
-    "log_K": -4.7,
+    "log_K": -4.9,
     "p": 1.08,
     "log_c": -4.2,
     "beta": 2.0,

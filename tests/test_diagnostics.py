@@ -9,7 +9,6 @@ from bayesquake.diagnostics.convergence import check, summary_table
 from bayesquake.diagnostics.predictive import (
     leave_one_out,
     posterior_predictive_pvalues,
-    prior_posterior_overlap,
 )
 from bayesquake.errors import ResultError
 from bayesquake.inference.laplace import pareto_k
@@ -102,22 +101,6 @@ def test_leave_one_out_of_a_conjugate_normal_is_exact():
     estimate = leave_one_out(tree)
     assert np.allclose(estimate["elpd"], exact, atol=0.02)
     assert (estimate["pareto_k"] < 0.7).all()
-
-
-def test_overlap_is_one_for_equal_and_zero_for_disjoint_distributions():
-    rng = np.random.default_rng(4)
-
-    def tree(prior, posterior):
-        return xr.DataTree.from_dict(
-            {
-                "prior": xr.Dataset({"x": (("chain", "draw"), prior)}),
-                "posterior": xr.Dataset({"x": (("chain", "draw"), posterior)}),
-            }
-        )
-
-    a, b = rng.normal(size=(2, 1, 20_000))
-    assert prior_posterior_overlap(tree(a, b))["x"] > 0.95
-    assert prior_posterior_overlap(tree(a, b + 20))["x"] < 0.05
 
 
 def test_predictive_p_value_of_a_typical_observation_is_central():

@@ -1,4 +1,4 @@
-"""Simulation-based calibration: do posteriors of simulated data hold the truth?
+"""Simulation-based calibration, which asks whether posteriors of simulated data hold the truth.
 
 Parameters are drawn from the prior, data from the parameters, and each data set is
 fitted; the rank of the true value among the draws is uniform if everything is right

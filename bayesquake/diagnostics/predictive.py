@@ -25,7 +25,7 @@ from bayesquake.priors import Prior
 from bayesquake.target import target_of_arrays
 from bayesquake.zoo import load_model
 
-__all__ = ["leave_one_out", "posterior_predictive_pvalues", "prior_posterior_overlap"]
+__all__ = ["leave_one_out", "posterior_predictive_pvalues"]
 
 
 def leave_one_out(result, *, refit=False, seed=0, progress=None):
@@ -133,22 +133,3 @@ def posterior_predictive_pvalues(result):
             for name in shared
         }
     )
-
-
-def prior_posterior_overlap(result, bins=40):
-    """Return the shared area of prior and posterior for every scalar quantity, 0 to 1.
-
-    Near 1 the data say nothing about the quantity beyond the prior.
-    """
-    prior, posterior = result["prior"].to_dataset(), result["posterior"].to_dataset()
-    overlap = {}
-    for name in posterior.data_vars:
-        if posterior[name].dims != ("chain", "draw") or name not in prior:
-            continue
-        a, b = prior[name].to_numpy().ravel(), posterior[name].to_numpy().ravel()
-        edges = np.quantile(np.concatenate([a, b]), np.linspace(0, 1, bins + 1))
-        edges = np.unique(edges)
-        edges[0], edges[-1] = -np.inf, np.inf
-        shares = [np.histogram(x, edges)[0] / x.size for x in (a, b)]
-        overlap[str(name)] = float(np.minimum(*shares).sum())
-    return overlap

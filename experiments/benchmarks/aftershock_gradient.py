@@ -81,6 +81,13 @@ def basis_problem(events, model):
     return target.log_density, target.initial(jax.random.key(1), target.data), target.data
 
 
+def sampled_problem(events, _=None):
+    """Return density, position and data of the default settings, whitened."""
+    model = load_model("aftershock_rate")
+    target = target_of_arrays(model, model.prepare(catalogue(events)))
+    return target.log_density, target.initial(jax.random.key(1), target.data), target.data
+
+
 def events_problem(events, process):
     """Return density, position and data of the process at the events."""
     dataset = catalogue(events)
@@ -126,10 +133,10 @@ def fastest(call):
 
 def measure_gradients():
     """Return rows of method, events, compile seconds and gradient milliseconds."""
-    plain, whitened = plain_model(), load_model("aftershock_rate")
+    plain = plain_model()
     cases = [
         *(("basis", n, basis_problem, plain) for n in (300, 1000, 10_000)),
-        ("basis, whitened", 1000, basis_problem, whitened),
+        *(("as sampled", n, sampled_problem, None) for n in (300, 1000, 10_000)),
         ("dense", 1000, events_problem, dense_process),
         *(("state", n, events_problem, state_space_process) for n in (1000, 10_000)),
     ]
@@ -175,16 +182,16 @@ def measure_batch():
     targets = [target_of_arrays(load_model("aftershock_rate"), arrays) for arrays in prepared]
     gradient = jax.value_and_grad(targets[0].log_density)
     data = [target.data for target in targets]
-    positions = jnp.stack(
-        [target.initial(jax.random.key(i), target.data) for i, target in enumerate(targets)]
+    starts = [target.initial(jax.random.key(i), target.data) for i, target in enumerate(targets)]
+    positions, stacked = jax.tree.map(
+        lambda *leaves: jnp.stack(leaves), *zip(starts, data, strict=True)
     )
-    stacked = jax.tree.map(lambda *leaves: jnp.stack(leaves), *data)
     batch, single = jax.jit(jax.vmap(gradient)), jax.jit(gradient)
     with recorded_compilations() as batch_compiled:
         jax.block_until_ready(batch(positions, stacked))
     with recorded_compilations() as single_compiled:
-        jax.block_until_ready([single(z, d) for z, d in zip(positions, data, strict=True)])
-    singles = [fastest(lambda z=z, d=d: single(z, d)) for z, d in zip(positions, data, strict=True)]
+        jax.block_until_ready([single(z, d) for z, d in zip(starts, data, strict=True)])
+    singles = [fastest(lambda z=z, d=d: single(z, d)) for z, d in zip(starts, data, strict=True)]
     return {
         "problems": len(data),
         "data": origin,

@@ -1,5 +1,6 @@
 """Estimates that ignore detection: what the joint model is compared with."""
 
+import jax
 import numpy as np
 from scipy.optimize import minimize
 
@@ -12,6 +13,7 @@ P_BOUNDS = (0.01, 100.0)
 """c (day) and p of the maximum-likelihood search; a decay that looks exponential, as when
 early events are missing, runs to the upper limit of both."""
 
+log_integral = jax.jit(log_omori_integral)
 STARTS = ((1.1, 0.01), (1.5, 0.1), (0.8, 0.003), (5.0, 1.0))
 
 
@@ -71,7 +73,7 @@ def fit_omori(t, end):
     """
 
     def log_k_of(p, log_c):
-        return np.log(t.size) - float(log_omori_integral(0.0, end, log_c, p))
+        return np.log(t.size) - float(log_integral(0.0, end, log_c, p))
 
     def negative_log_likelihood(values):
         p, log_c = values
@@ -105,5 +107,5 @@ def fit_omori(t, end):
 def expected_count(omori, start, end):
     """Return the expected events between two times (day) of a fit by `fit_omori`."""
     return float(
-        np.exp(omori["log_k"] + log_omori_integral(start, end, omori["log_c"], omori["p"]))
+        np.exp(omori["log_k"] + log_integral(start, end, omori["log_c"], omori["p"]))
     )

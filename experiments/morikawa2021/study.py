@@ -1,6 +1,7 @@
 """What the entries share: settings, catalogues and the fits that several of them use."""
 
 import dataclasses
+import functools
 import tomllib
 import zlib
 from pathlib import Path
@@ -58,6 +59,7 @@ SAVED = (
     "eta",
     "ell",
 )
+SIMULATED = ("log_K", "p", "log_c", "beta", "log_sigma")
 FORECAST_PARAMETERS = ("log_K", "p", "log_c", "beta")
 PER_FIT = (("events", "1"), ("M0", "mag"), ("T", "d"), ("run_seconds", "s"), ("divergences", "1"))
 
@@ -130,6 +132,11 @@ def catalogue_path(study, file):
 def read_window(study, sequence, end_days, magnitude_rounding="auto"):
     """Return the first days of a sequence, as read by the model."""
     path = catalogue_path(study, study.config["sequences"][sequence]["file"])
+    return _read(path, end_days, magnitude_rounding)
+
+
+@functools.cache
+def _read(path, end_days, magnitude_rounding):
     return load_model("aftershock_rate").read(
         path, end_days=end_days, magnitude_rounding=magnitude_rounding
     )
@@ -184,7 +191,8 @@ def simulated_catalogue(study, name):
 def _simulate(settings):
     design = {"M0": settings["M0"], "T": settings["end_days"], "knots": CURVE_KNOTS}
     _, mu = curve_on_knots(settings, CURVE_KNOTS)
-    parameters = true_values(settings) | {"mu": mu}
+    truth = true_values(settings)
+    parameters = {name: truth[name] for name in SIMULATED} | {"mu": mu}
     return simulate(jax.random.key(settings["seed"]), design, parameters)[1]
 
 
