@@ -38,11 +38,15 @@ class Quantity:
         One line for tables, files and reports.
     dims : tuple of str
         Names of the dimensions, empty for a scalar.
+    auxiliary : bool
+        Whether it is only a coordinate of the representation, such as white latents: its
+        convergence is shown, that of the quantities decides.
     """
 
     unit: str
     meaning: str
     dims: tuple[str, ...] = ()
+    auxiliary: bool = False
 
 
 @dataclasses.dataclass(frozen=True, eq=False)

@@ -132,3 +132,16 @@ def test_uniform_ranks_are_calibrated_and_central_ranks_are_not():
     narrow = calibration_table(calibration_of(rng.integers(30, 70, (500, 1))))
     assert narrow["chi2_p"].iloc[0] < 1e-6
     assert narrow["coverage"].iloc[0] == 1.0
+
+
+def test_latents_are_shown_and_do_not_decide():
+    draws = independent_draws()
+    draws[0] += 1.0
+    result = result_of(independent_draws())
+    latents = xr.Dataset({"z": (("chain", "draw"), draws, {"units": "1", "auxiliary": 1})})
+    result["posterior"] = result["posterior"].to_dataset().merge(latents)
+    checks = check(result)
+    shown = {row.name: row for row in checks.rows}["R-hat of latents"]
+    assert checks.passed
+    assert shown.value > 1.01
+    assert shown.passed is None

@@ -127,7 +127,7 @@ def test_no_detection_model_forecasts_too_few(tmp_path, shared_data):
         entries=("no_detection",),
         progress=lambda done, total, entry: calls.append((done, total, entry)),
     )
-    assert summary["no_detection"].startswith("12 of 12")
+    assert "M>2.95: 12 of 12 next-day counts" in summary["no_detection"]
     assert calls == [(0, 1, "no_detection"), (1, 1, "done")]
     assert {path.suffix for path in (tmp_path / "no_detection").iterdir()} == {
         ".csv",

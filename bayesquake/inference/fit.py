@@ -187,7 +187,11 @@ def _as_dataset(model, values):
     variables = {}
     for name, draws in values.items():
         quantity = model.quantities[name]
-        attributes = {"units": quantity.unit, "long_name": quantity.meaning}
+        attributes = {
+            "units": quantity.unit,
+            "long_name": quantity.meaning,
+            "auxiliary": int(quantity.auxiliary),
+        }
         variables[name] = (("chain", "draw", *quantity.dims), draws, attributes)
     chains, draws = next(iter(values.values())).shape[:2]
     coordinates = {"chain": np.arange(chains), "draw": np.arange(draws)}

@@ -106,6 +106,4 @@ def fit_omori(t, end):
 
 def expected_count(omori, start, end):
     """Return the expected events between two times (day) of a fit by `fit_omori`."""
-    return float(
-        np.exp(omori["log_k"] + log_integral(start, end, omori["log_c"], omori["p"]))
-    )
+    return float(np.exp(omori["log_k"] + log_integral(start, end, omori["log_c"], omori["p"])))

@@ -113,8 +113,8 @@ def _pairs(table):
     figure = Figure(figsize=(8, 3.6), layout="constrained")
     ax = figure.subplots()
     x = np.arange(len(table))
-    labels = [f"{row.sequence}\n{24 * row.end_days:g} h" for row in table.itertuples()]
-    ax.set_xticks(x, labels, fontsize=7)
+    labels = [f"{row.sequence} {24 * row.end_days:g} h" for row in table.itertuples()]
+    ax.set_xticks(x, labels, fontsize=7, rotation=40, ha="right")
     ax.set(ylabel="events in the next day", yscale="log")
     return figure, ax, x
 

@@ -33,7 +33,9 @@ def run(study, folder):
         posterior = fit_window(study, sequence, end)
         last = end + settings["forecast_days"]
         log_mean = log_expected(posterior, end, last, settings["magnitude_above"])
-        naive = naive_forecast(study, sequence, end, settings)
+        naive = naive_forecast(
+            study, sequence, end, settings["magnitude_above"], settings["forecast_days"]
+        )
         rows.append(forecast_row(sequence, end, settings, log_mean, naive, peer))
         draws.append(log_mean)
     table = pd.DataFrame(rows)

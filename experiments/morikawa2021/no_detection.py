@@ -14,31 +14,45 @@ __all__ = ["naive_forecast", "run"]
 
 
 def run(study, folder):
-    """Fit the Omori-Utsu rate to the events above a threshold and forecast the next day.
+    """Fit the Omori-Utsu rate to the events above thresholds and forecast the next day.
 
     Returns
     -------
     str
-        Number of forecasts below the observed count, in one line.
+        Number of forecasts below the observed count by threshold, in one line.
     """
     settings = study.config["no_detection"]
     table = pd.DataFrame(
-        naive_forecast(study, sequence, end, settings)
+        naive_forecast(study, sequence, end, above, settings["forecast_days"])
+        for above in settings["magnitudes_above"]
         for sequence in settings["sequences"]
         for end in settings["end_days"]
     )
     table.to_csv(folder / "forecasts.csv", index=False)
     write_netcdf(_as_dataset(table), folder / "no_detection.nc")
-    figures.naive_counts(table).savefig(folder / "forecasts.png", dpi=150)
-    below = int((table["expected"] < table["observed"]).sum())
-    return (
-        f"{below} of {len(table)} next-day counts M>{settings['magnitude_above']:g} are forecast "
-        f"below the observed; p exceeds 2 or c a day in {int(table['degenerate'].sum())}"
-    )
+    lines = []
+    for above, part in table.groupby("magnitude_above"):
+        path = folder / f"forecasts_above_{above:g}.png"
+        figures.naive_counts(part).savefig(path, dpi=150)
+        lines.append(
+            f"M>{above:g}: {int((part['expected'] < part['observed']).sum())} of {len(part)} "
+            f"next-day counts are forecast below the observed, and p exceeds 2 or c a day in "
+            f"{int(part['degenerate'].sum())}"
+        )
+    return "; ".join(lines)
 
 
-def naive_forecast(study, sequence, end, settings):
+def naive_forecast(study, sequence, end, above, days):
     """Return the maximum-likelihood fit without detection model and its forecast.
+
+    Parameters
+    ----------
+    study : study.Study
+    sequence : str
+    end, days : float
+        End of the window, and length of the forecast (day).
+    above : float
+        Magnitude threshold of fit and forecast.
 
     Returns
     -------
@@ -47,13 +61,13 @@ def naive_forecast(study, sequence, end, settings):
         the window, and whether the decay is degenerate.
     """
     catalogue = read_window(study, sequence, end)
-    above, days = settings["magnitude_above"], settings["forecast_days"]
     magnitude = catalogue["mag"].to_numpy()
     omori = fit_omori(catalogue["t"].to_numpy()[magnitude > above], end)
     c = float(np.exp(omori["log_c"]))
     return {
         "sequence": sequence,
         "end_days": end,
+        "magnitude_above": above,
         "events": int((magnitude > above).sum()),
         "p": omori["p"],
         "c_days": c,
@@ -65,7 +79,7 @@ def naive_forecast(study, sequence, end, settings):
 
 
 def _as_dataset(table):
-    units = {"end_days": "d", "c_days": "d", "b_value": "mag-1"}
+    units = {"end_days": "d", "magnitude_above": "mag", "c_days": "d", "b_value": "mag-1"}
     return xr.Dataset(
         {
             name: ("pair", column.to_numpy(), {"units": units.get(name, "1")})

@@ -41,13 +41,13 @@ def run(study, folder):
         for name, posterior in zip(names, posteriors, strict=True)
     )
     curves = pd.DataFrame(
-        curve_row(name, catalogue, posterior, truth, level)
+        curve_row(name, catalogue, posterior, truth, settings)
         for name, catalogue, posterior, truth in zip(
             names, catalogues, posteriors, truths, strict=True
         )
     )
     b_values = pd.DataFrame(
-        b_value_row(study, name, catalogue, posterior)
+        b_value_row(study, name, catalogue, posterior, settings["b_positive_smallest_step"])
         for name, catalogue, posterior in zip(names, catalogues, posteriors, strict=True)
     )
     parameters.to_csv(folder / "parameters.csv", index=False)
@@ -90,27 +90,28 @@ def parameter_rows(study, name, posterior, parameters, level):
     return pd.DataFrame(rows)
 
 
-def curve_row(name, catalogue, posterior, truth, level):
+def curve_row(name, catalogue, posterior, truth, settings):
     """Return how much of the true curve the band holds, and its mean width (mag).
 
-    Only knots after the first event count: before it the band is the prior's.
+    Coverage counts the knots after the first event: before it the band is the prior's. The
+    width is taken over the times common to all catalogues.
     """
-    seen = posterior["time_grid"].to_numpy() >= float(catalogue["t"][0])
-    low, _, high = curve_band(posterior, level)
+    days = posterior["time_grid"].to_numpy()
+    low, _, high = curve_band(posterior, settings["interval"])
     inside = (low <= truth) & (truth <= high)
     return {
         "catalogue": name,
         "events": posterior.attrs["events"],
-        "covered": inside[seen].mean(),
-        "mean_width_mag": (high - low)[seen].mean(),
+        "covered": inside[days >= float(catalogue["t"][0])].mean(),
+        "mean_width_mag": (high - low)[days >= settings["width_from_days"]].mean(),
     }
 
 
-def b_value_row(study, name, catalogue, posterior):
+def b_value_row(study, name, catalogue, posterior, smallest_step):
     """Return the b-value of the joint model and of b-positive beside the truth."""
     truth = study.config["simulated"][name]["b_value"]
     positive, error = b_positive(
-        catalogue["mag"].to_numpy(), magnitude_rounding=round_step(catalogue)
+        catalogue["mag"].to_numpy(), smallest_step, float(catalogue.attrs["delta_m"])
     )
     joint = posterior["b_value"].to_numpy()
     return {
@@ -123,8 +124,3 @@ def b_value_row(study, name, catalogue, posterior):
         "error_joint": abs(joint.mean() - truth),
         "error_b_positive": abs(positive - truth),
     }
-
-
-def round_step(catalogue):
-    """Return the rounding step of a catalogue's magnitudes (mag)."""
-    return float(catalogue.attrs["delta_m"])
