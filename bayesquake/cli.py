@@ -301,21 +301,27 @@ def print_checks(result):
     return checks.passed
 
 
+COMMAND_OPTIONS = ("chains", "warmup", "draws", "seed", "driver", "priors")
+WORDS = {"true": "True", "false": "False", "none": "None"}
+
+
 def parse_settings(settings):
     """Return ``key=value`` settings as a dict, values read as Python literals where they are.
 
     Raises
     ------
     OptionError
-        A setting has no ``=``.
+        A setting has no ``=``, or is an option of the command itself.
     """
     parsed = {}
     for setting in settings or []:
         name, separator, value = setting.partition("=")
         if not separator or not name.isidentifier():
             raise OptionError(f"--set {setting}: write it as key=value, for example end_days=1.0")
+        if name in COMMAND_OPTIONS:
+            raise OptionError(f"--set {setting}: write it as --{name} {value}")
         try:
-            parsed[name] = ast.literal_eval(value)
+            parsed[name] = ast.literal_eval(WORDS.get(value.lower(), value))
         except (ValueError, SyntaxError):
             parsed[name] = value
     return parsed

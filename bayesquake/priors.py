@@ -57,6 +57,9 @@ def _prior(family, unit, symbol, source, **parameters):
     return Prior(family, tuple(sorted(parameters.items())), unit, symbol, source)
 
 
+SUPPORT_DRAWS = 1000
+"""Draws by which the positivity of a prior is judged."""
+
 _OMI = "generic prior of Omi et al. 2013, doi:10.1038/srep02218"
 _WEAK = "weakly informative"
 
@@ -152,6 +155,11 @@ def _from_distribution(site, distribution):
             f"the prior of {site!r} is a {type(distribution).__name__}; "
             "give a bayesquake.priors.Prior or a NumPyro distribution"
         )
+    if "Truncated" in type(distribution).__name__:
+        raise PriorError(
+            f"the prior of {site!r} is a truncated distribution; write it as "
+            'bayesquake.priors.Prior("TruncatedNormal", (("loc", 2.0), ("scale", 0.3), ...))'
+        )
     try:
         values = tuple((name, float(getattr(distribution, name))) for name in sorted(names))
     except (AttributeError, TypeError) as problem:
@@ -164,6 +172,7 @@ def _from_distribution(site, distribution):
 
 def _check(site, prior, default):
     """Raise unless the distribution exists, is valid and has the default's support."""
+    import jax
     import numpyro.distributions as dist
 
     if not hasattr(dist, prior.family):
@@ -173,8 +182,18 @@ def _check(site, prior, default):
     except (TypeError, ValueError) as problem:
         raise PriorError(f"the prior of {site!r}, {prior}, is invalid: {problem}") from problem
     real = dist.constraints.real
-    if default.distribution().support is real and given.support is not real:
+    if default.distribution().support is real:
+        if given.support is not real:
+            raise PriorError(
+                f"the prior of {site!r} must be a distribution on the whole real line, "
+                f"not {prior.family}"
+            )
+        if not (math.isfinite(given.mean) and math.isfinite(given.variance)):
+            raise PriorError(
+                f"the prior of {site!r}, {prior}, needs a finite mean and variance; "
+                "a StudentT with df above 2 has heavy tails and both"
+            )
+    elif not (given.sample(jax.random.key(0), (SUPPORT_DRAWS,)) > 0).all():
         raise PriorError(
-            f"the prior of {site!r} must be a distribution on the whole real line, "
-            f"not {prior.family}"
+            f"the prior of {site!r} must be a distribution of positive values; {prior} is not"
         )

@@ -18,8 +18,10 @@ import xarray as xr
 from arviz_stats.base import array_stats
 from scipy.stats import binom, chisquare
 
+from bayesquake.errors import OptionError
 from bayesquake.inference.nuts import nuts_program
 from bayesquake.inference.run import positive_integer
+from bayesquake.io.provenance import model_hash
 from bayesquake.io.results import write_netcdf
 from bayesquake.priors import resolve_priors
 from bayesquake.target import target_of_arrays
@@ -31,6 +33,8 @@ RANK_DRAWS = 99
 """Draws kept for ranks, so that a rank has 100 possible values."""
 
 INTERVAL = 0.9
+START_STREAM, RUN_STREAM = 1000, 1001
+"""Indices of random streams, beyond those of the simulation attempts."""
 
 
 def calibrate(
@@ -74,12 +78,17 @@ def calibrate(
         replicate, ``events``, ``divergences``, ``minimum_ess``, ``refused``.
     """
     replicates = positive_integer("replicates", replicates)
+    chunk = positive_integer("chunk", chunk)
+    warmup = positive_integer("warmup", warmup)
+    if positive_integer("draws", draws) < RANK_DRAWS:
+        raise OptionError(f"draws = {draws} must be at least {RANK_DRAWS}, the draws of a rank")
     keys = jax.random.split(jax.random.key(seed), replicates)
     simulated = [simulate_accepted(model, key, design, priors=priors) for key in keys]
     prepared = [model.prepare(dataset, **options) for _, dataset, _ in simulated]
     order = sorted(range(replicates), key=lambda i: (_shape_of(prepared[i]), _size(simulated[i])))
     settings = {
         "model": model.name,
+        "model_hash": model_hash(model.name),
         "replicates": replicates,
         "seed": seed,
         "warmup": warmup,
@@ -90,6 +99,8 @@ def calibrate(
         "design": {name: repr(value) for name, value in (design or {}).items()},
         "options": options,
     }
+    json.dumps(settings)
+    model.calibrated(simulated[0][0], prepared[0])
     done = []
     for indices in _chunks(order, prepared, chunk):
         path = None if directory is None else Path(directory) / f"chunk_{indices[0]:05d}.nc"
@@ -135,8 +146,10 @@ def _fit_chunk(model, indices, simulated, prepared, priors, settings):
     full = list(indices) + [indices[-1]] * (settings["chunk"] - len(indices))
     stacked = jax.tree.map(lambda *leaves: jnp.stack(leaves), *(prepared[i] for i in full))
     seed_key = jax.random.key(settings["seed"])
-    keys = jnp.stack([jax.random.fold_in(seed_key, i) for i in full])
-    data, start = _conditioned(target)(stacked, keys)
+    replicate = [jax.random.fold_in(seed_key, i) for i in full]
+    keys = jnp.stack([jax.random.fold_in(key, RUN_STREAM) for key in replicate])
+    start_keys = jnp.stack([jax.random.fold_in(key, START_STREAM) for key in replicate])
+    data, start = _conditioned(target)(stacked, start_keys)
     program = nuts_program(
         target.log_density,
         settings["warmup"],

@@ -15,6 +15,7 @@ import jax
 import jax.numpy as jnp
 from numpyro.infer.hmc import hmc
 
+from bayesquake.errors import OptionError
 from bayesquake.inference.draws import BlockProgram
 from bayesquake.inference.run import run_blocks
 
@@ -56,8 +57,10 @@ def nuts(
     -------
     Draws
     """
+    if not isinstance(dense_mass, bool):
+        raise OptionError(f"dense_mass = {dense_mass!r} must be True or False")
     program = nuts_program(
-        target.log_density, warmup, bool(dense_mass), float(target_accept), int(max_tree_depth)
+        target.log_density, warmup, dense_mass, float(target_accept), int(max_tree_depth)
     )
     return run_blocks(
         target, program, chains=chains, warmup=warmup, draws=draws, seed=seed, progress=progress

@@ -42,13 +42,13 @@ def run_blocks(target, program, *, chains, warmup, draws, seed, progress=None):
                 state, block_positions, block_statistics = program.block(state, target.data)
                 positions.append(np.asarray(block_positions))
                 statistics.append(jax.tree.map(np.asarray, block_statistics))
+                done += program.length
+                if progress is not None:
+                    progress(min(done, total), total, statistics[-1])
             except KeyboardInterrupt:
                 if done <= warmup:
                     raise
                 break
-            done += program.length
-            if progress is not None:
-                progress(min(done, total), total, statistics[-1])
     kept = slice(warmup, min(done, total))
 
     def by_chain(blocks):

@@ -73,17 +73,18 @@ def log_detected_density(magnitude, mu, sigma, beta, M0, rounding=None):
 def _log_mean_ndtr(x, log_weights):
     """Return ln Σ_k w_k Φ(x_k) over the last axis, with one logarithm per row.
 
-    Φ is summed directly where it is far from underflow; below, each term takes its
+    Φ is summed directly in rows far from underflow; elsewhere the terms below take the
     asymptotic series, whose truncation there is under 945 / 30¹⁰ = 2e-12.
     """
-    direct = jnp.min(x, axis=-1, keepdims=True) > ASYMPTOTIC_BELOW
-    sum_direct = (jnp.exp(log_weights) * ndtr(jnp.where(direct, x, 0.0))).sum(axis=-1)
-    y = jnp.where(direct, 2 * ASYMPTOTIC_BELOW, x)
+    far = x < ASYMPTOTIC_BELOW
+    phi = ndtr(jnp.where(far, 0.0, x))
+    direct = jnp.log((jnp.exp(log_weights) * phi).sum(axis=-1))
+    y = jnp.where(far, x, 2 * ASYMPTOTIC_BELOW)
     inverse = 1 / y**2
     series = 1 - inverse * (1 - inverse * (3 - inverse * (15 - 105 * inverse)))
-    log_phi = -0.5 * y**2 - jnp.log(-y * np.sqrt(2 * np.pi)) + jnp.log(series)
-    tail = logsumexp(log_phi + log_weights, axis=-1)
-    return jnp.where(direct[..., 0], jnp.log(sum_direct), tail)
+    asymptotic = -0.5 * y**2 - jnp.log(-y * np.sqrt(2 * np.pi)) + jnp.log(series)
+    tail = logsumexp(jnp.where(far, asymptotic, jnp.log(phi)) + log_weights, axis=-1)
+    return jnp.where(far.any(axis=-1), tail, direct)
 
 
 def rounding_quadrature(delta):

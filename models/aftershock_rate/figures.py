@@ -292,9 +292,10 @@ def prior_overlap(result):
     Common area of prior and posterior density: near 0 the data decide, near 1 the prior does.
     """
     posterior, prior = result["posterior"], result["prior"]
-    figure, axis = new_figure(size=(7.0, 0.28 * len(PARAMETERS) + 0.8))
-    shared = [overlap(prior[name], posterior[name]) for name in PARAMETERS]
-    bars = axis.barh(PARAMETERS, shared, color=BLUE, alpha=0.8, height=0.65)
+    inferred = [name for name in PARAMETERS if name in posterior]
+    figure, axis = new_figure(size=(7.0, 0.28 * len(inferred) + 0.8))
+    shared = [overlap(prior[name], posterior[name]) for name in inferred]
+    bars = axis.barh(inferred, shared, color=BLUE, alpha=0.8, height=0.65)
     axis.bar_label(bars, fmt="%.2f", padding=3, fontsize=8)
     axis.set(xlim=(0, 1), xlabel="overlap of prior and posterior")
     axis.invert_yaxis()

@@ -8,6 +8,7 @@ cut, the Gaussian-process backend) live in the *structure* of the arrays: one
 compiled program serves every catalogue of the same structure and padded length.
 """
 
+import warnings
 from typing import Any, NamedTuple
 
 import jax.numpy as jnp
@@ -22,6 +23,7 @@ __all__ = [
     "EARLIEST_DAYS",
     "ROUNDING_MATTERS",
     "CatalogueArrays",
+    "RoundedMagnitudesWarning",
     "interpolate",
     "padded_length",
     "prepare",
@@ -38,6 +40,10 @@ ROUNDING_MATTERS = 0.05
 PADDING_TIME, PADDING_MAGNITUDE = 0.5, 3.0
 SMALLEST_PADDED_LENGTH = 64
 HELMSTETTER_INTERCEPT, HELMSTETTER_SLOPE = -4.5, -0.75
+
+
+class RoundedMagnitudesWarning(UserWarning):
+    """Rounded magnitudes were asked to be treated as continuous."""
 
 
 class CatalogueArrays(NamedTuple):
@@ -118,7 +124,7 @@ def prepare(
         Number of knots of the time grid.
     likelihood : {"auto", "binned", "continuous"}
         Whether the magnitude density is averaged over the rounding bin; ``auto`` does
-        so where ``delta_m`` is 0.05 or more.
+        so where ``delta_m`` is 0.05 or more, and so does ``continuous``, with a warning.
     mean : {"linear", "helmstetter"}
         Infer the line a + b_μ x, or hold it at M0 - 4.5 - 0.75 x (Helmstetter et al.
         2006, doi:10.1785/0120050067).
@@ -166,7 +172,7 @@ def prepare(
         cell_weight=np.ones(knots - 1),
         process=gp.make_process(backend, x, basis_size=basis_size, basis_factor=basis_factor),
         rounding=rounding_quadrature(delta) if binned else None,
-        lower_magnitude=None if np.isnan(cut) else np.float64(cut - 0.5 * delta * binned),
+        lower_magnitude=None if np.isnan(cut) else _lower_edge(cut, delta),
         mean_line=_mean_line(mean, M0),
     )
 
@@ -181,7 +187,21 @@ def _bin_the_magnitudes(likelihood, delta):
             "likelihood = 'binned' needs rounded magnitudes, but magnitude_rounding is 0; "
             "give the rounding step as magnitude_rounding"
         )
+    if likelihood == "continuous" and delta >= ROUNDING_MATTERS:
+        warnings.warn(
+            f"magnitudes are rounded to {delta:g}: the likelihood averages over the rounding bin; "
+            "to treat them as continuous all the same, read them with magnitude_rounding=0",
+            RoundedMagnitudesWarning,
+            stacklevel=3,
+        )
     return likelihood == "binned" or delta >= ROUNDING_MATTERS
+
+
+def _lower_edge(cut, delta):
+    """Return the lower edge of the bin of the smallest magnitude that passes the cut."""
+    if delta == 0:
+        return np.float64(cut)
+    return np.float64(delta * np.ceil(cut / delta - 1e-6) - 0.5 * delta)
 
 
 def _mean_line(mean, M0):

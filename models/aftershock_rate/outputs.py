@@ -26,6 +26,9 @@ __all__ = ["FOLDS", "complete"]
 FORECAST_DAYS = (1.0, 7.0)
 FORECAST_MAGNITUDES = (3.0, 4.0, 5.0)
 MAGNITUDE_GRID_STEP = 0.25
+LARGEST_MEAN = 1e18
+"""Largest Poisson mean whose counts fit into 64-bit integers."""
+
 CHUNK = 500
 """Draws whose derived arrays are computed at once; bounds the memory."""
 
@@ -71,7 +74,11 @@ def _groups(dataset, windows, thresholds, posterior, arrays, key):
     edges[0] = 0.0
 
     events = dataset.sizes["event"]
-    derived = _in_chunks(posterior, arrays, jnp.asarray(mag_grid), events)
+    key_forecast, key_replicate, key_pit = jax.random.split(key, 3)
+    half_bin = 0.0 if arrays.rounding is None else 0.5 * delta
+    bin_share = jax.random.uniform(key_pit, arrays.t.shape)
+    pit_edges = (arrays.magnitude - half_bin, arrays.magnitude + half_bin, bin_share)
+    derived = _in_chunks(posterior, arrays, jnp.asarray(mag_grid), pit_edges, events)
     lead = posterior["p"].shape
     log_expected = np.asarray(
         log_expected_count(
@@ -82,7 +89,6 @@ def _groups(dataset, windows, thresholds, posterior, arrays, key):
             thresholds,
         )
     )
-    key_forecast, key_replicate = jax.random.split(key)
     expected_bins = np.add.reduceat(derived["expected_cells"], first_cells, axis=-1)
     observed_bins = np.histogram(dataset["t"], np.append(edges[:-1], np.inf))[0]
     chain_draw = {"chain": np.arange(lead[0]), "draw": np.arange(lead[1])}
@@ -172,7 +178,10 @@ def _groups(dataset, windows, thresholds, posterior, arrays, key):
                 "pit_magnitude": (
                     "event",
                     pit,
-                    {"units": "1", "long_name": "posterior mean distribution function at mag"},
+                    {
+                        "units": "1",
+                        "long_name": "distribution function at mag, randomised in its bin",
+                    },
                 ),
                 "cumulative_events": (
                     "event",
@@ -210,7 +219,7 @@ def _windows(windows, T):
     if windows.ndim != 2 or windows.shape[1] != 2:
         raise OptionError("forecast_windows must be pairs (start, end) in days")
     for start, end in windows:
-        if not (T <= start < end):
+        if not (T <= start < end < np.inf):
             raise OptionError(
                 f"the forecast window [{start:g}, {end:g}] day must start at or after the end of "
                 f"the data, T = {T:g} day, and end after it starts"
@@ -227,6 +236,8 @@ def _thresholds(magnitudes, delta):
         raise OptionError(
             f"forecast_magnitudes = {magnitudes!r} must be a list of numbers"
         ) from problem
+    if not np.isfinite(thresholds).all():
+        raise OptionError(f"forecast_magnitudes = {magnitudes!r} must be finite numbers")
     return thresholds
 
 
@@ -237,11 +248,11 @@ def _magnitude_grid(magnitude):
 
 def _poisson(key, mean):
     seed = np.asarray(jax.random.key_data(key)).ravel()
-    return np.random.default_rng(seed).poisson(mean)
+    return np.random.default_rng(seed).poisson(np.minimum(np.nan_to_num(mean), LARGEST_MEAN))
 
 
 @jax.jit
-def _derive(values, arrays, mag_grid):
+def _derive(values, arrays, mag_grid, pit_edges):
     """Return everything derived from one draw; vectorised by `_in_chunks`."""
 
     def of_draw(values):
@@ -255,23 +266,28 @@ def _derive(values, arrays, mag_grid):
             ).astype(jnp.float32),
             "expected_cells": cells.at[0].add(earliest),
             "log_likelihood": log_likelihood_of_cells(parameters, arrays),
-            "pit": _pit(arrays, mu_i, sigma, parameters.beta),
+            "pit": _pit(arrays, pit_edges, mu_i, sigma, parameters.beta),
             "cumulative": cumulative_events(parameters, arrays),
         }
 
     return jax.vmap(of_draw)(values)
 
 
-def _pit(arrays, mu_i, sigma, beta):
-    """Return P(magnitude below the observed one), mid-bin for rounded magnitudes."""
-    below = magnitude_cdf(arrays.magnitude, mu_i, sigma, beta)
+def _pit(arrays, edges, mu_i, sigma, beta):
+    """Return P(magnitude below the observed one), uniform if the model holds.
+
+    For rounded magnitudes it lies at a random share between the edges of the bin.
+    """
+    low, high, share = edges
+    below = (1 - share) * magnitude_cdf(low, mu_i, sigma, beta)
+    below += share * magnitude_cdf(high, mu_i, sigma, beta)
     if arrays.lower_magnitude is None:
         return below
     cut_below = magnitude_cdf(arrays.lower_magnitude, mu_i, sigma, beta)
     return (below - cut_below) / (1 - cut_below)
 
 
-def _in_chunks(posterior, arrays, mag_grid, events):
+def _in_chunks(posterior, arrays, mag_grid, pit_edges, events):
     """Return derived arrays with a flat leading draw axis, computed chunk by chunk."""
     flat = {
         name: np.asarray(posterior[name]).reshape(-1, *np.shape(posterior[name])[2:])
@@ -281,7 +297,8 @@ def _in_chunks(posterior, arrays, mag_grid, events):
     parts = []
     for first in range(0, total, CHUNK):
         index = np.arange(first, first + CHUNK) % total
-        part = _derive({name: values[index] for name, values in flat.items()}, arrays, mag_grid)
+        values = {name: draws[index] for name, draws in flat.items()}
+        part = _derive(values, arrays, mag_grid, pit_edges)
         kept = min(CHUNK, total - first)
         parts.append({name: np.asarray(values)[:kept] for name, values in part.items()})
     derived = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}

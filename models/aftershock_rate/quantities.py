@@ -50,7 +50,7 @@ def calibrated(values, data):
         Nine parameters; μ at 10⁻³, 10⁻², 10⁻¹ and 1 day (mag); log of the expected count
         above magnitude 3 in the week after the window.
     """
-    parameters = {name: values[name] for name in PARAMETERS}
+    parameters = {name: values[name] for name in PARAMETERS if name in values}
     detection = {
         name: jnp.interp(jnp.log10(days), data.knots, values["mu"])
         for name, days in CALIBRATED_DAYS.items()

@@ -32,7 +32,11 @@ DESIGN = {
 """Design of a simulated catalogue: main-shock magnitude, window (day), cut and rounding
 (mag), knots of the true μ, and the number of events outside which it is refused."""
 
+PROCESS = ("mu_1d", "mu_slope", "eta", "ell")
 TIME_POINTS = 6000
+LARGEST_CATALOGUE = 1e7
+"""Expected events before any cut beyond which nothing is drawn."""
+
 FIRST_POINT_DAYS = 1e-8
 COVARIANCE_JITTER = 1e-9
 
@@ -74,10 +78,10 @@ def simulate(key, design=None, parameters=None, *, priors=None):
     rng = np.random.default_rng(np.asarray(jax.random.key_data(key)).ravel())
     parameters = draw_parameters(rng, design, priors, parameters or {})
     expected = expected_detected(parameters, design)
-    if expected > 2 * design["maximum_events"]:
+    if not expected < LARGEST_CATALOGUE:
         raise SimulationError(
-            f"the parameters make {expected:.3g} detected events, more than "
-            f"maximum_events = {design['maximum_events']}; lower log_K or raise maximum_events"
+            f"the parameters make {expected:.3g} detected events, more than fit into memory; "
+            "lower log_K"
         )
     t, magnitude = simulate_detected(rng, parameters, design)
     return parameters, _dataset(t, magnitude, design)
@@ -106,6 +110,8 @@ def draw_parameters(rng, design, priors=None, given=None):
         name: float(prior.distribution().sample(key))
         for (name, prior), key in zip(resolved.items(), keys, strict=True)
     } | given
+    if "mu" in given:
+        return {name: values[name] for name in values if name not in PROCESS}
     x = knots_of(design)
     covariance = np.array(matern32(x, x, values["eta"], values["ell"]))
     covariance[np.diag_indices_from(covariance)] += COVARIANCE_JITTER * values["eta"] ** 2

@@ -138,3 +138,13 @@ def test_rounded_density_far_below_detection_is_the_mean_over_the_bin():
         np.full(mu.shape, magnitude), mu, sigma, beta, magnitude, (offsets, log_weights)
     )
     np.testing.assert_allclose(binned, expected, rtol=1e-11)
+
+
+@pytest.mark.parametrize(("delta", "sigma", "offset"), [(0.1, 0.003, -0.05), (0.5, 0.015, -0.24)])
+def test_a_rounding_bin_wider_than_the_detection_edge_keeps_its_mean(delta, sigma, offset):
+    rounding = rounding_quadrature(delta)
+    offsets, log_weights = rounding
+    terms = log_weights - 2.0 * offsets + log_ndtr((offset + offsets) / sigma)
+    expected = np.log(2.0) - 2.0 * offset + logsumexp(terms)
+    found = log_detected_density(np.array([offset]), np.zeros(1), sigma, 2.0, 0.0, rounding)
+    assert np.isclose(found[0], expected, rtol=1e-9)

@@ -202,3 +202,21 @@ def test_likelihood_of_rounded_magnitudes_tends_to_the_continuous_one():
         for name in ("binned", "continuous")
     )
     assert binned == pytest.approx(continuous, rel=1e-7)
+
+
+@pytest.mark.parametrize("cut", [2.95, 3.0])
+def test_a_cut_between_rounded_magnitudes_starts_at_the_edge_of_the_next_bin(cut):
+    dataset = xr.Dataset(
+        {"t": ("event", np.linspace(0.1, 0.9, 12)), "mag": ("event", np.full(12, 3.0))},
+        attrs={"M0": 7.0, "T": 1.0, "Mc": cut, "delta_m": 0.1},
+    )
+    assert np.isclose(grid.prepare(dataset).lower_magnitude, 2.95)
+
+
+def test_rounded_magnitudes_are_binned_with_a_warning_where_continuous_is_asked():
+    dataset = xr.Dataset(
+        {"t": ("event", np.linspace(0.1, 0.9, 12)), "mag": ("event", np.full(12, 3.0))},
+        attrs={"M0": 7.0, "T": 1.0, "Mc": np.nan, "delta_m": 0.1},
+    )
+    with pytest.warns(grid.RoundedMagnitudesWarning, match="0.1"):
+        assert grid.prepare(dataset, likelihood="continuous").rounding is not None

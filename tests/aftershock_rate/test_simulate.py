@@ -109,7 +109,7 @@ def test_cut_and_rounding_of_the_design_are_applied():
 def test_designs_that_cannot_be_met_are_refused():
     with pytest.raises(OptionError, match="duration"):
         simulate(jax.random.key(0), {"duration": 3.0}, PARAMETERS)
-    with pytest.raises(SimulationError, match="maximum_events"):
+    with pytest.raises(SimulationError, match="memory"):
         simulate(jax.random.key(0), None, PARAMETERS | {"log_K": 12.0})
     with pytest.raises(SimulationError, match="outside"):
         simulate(jax.random.key(0), None, PARAMETERS | {"log_K": -12.0})
