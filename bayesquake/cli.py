@@ -235,7 +235,9 @@ def demo(
         f"{dataset.sizes['event']} detected events."
     )
     with progress_bar("sampling") as progress:
-        result = run_fit(model, dataset, draws=1000, warmup=300, seed=seed, progress=progress)
+        result = run_fit(
+            model, dataset, draws=700, warmup=200, seed=seed, progress=progress, basis_size=48
+        )
     truth = {name: parameters[name] for name in ("log_K", "p", "log_c", "beta", "log_sigma")}
     table = Table("quantity", "truth", "mean", "sd", "5 %", "95 %", "unit", title="Posterior")
     summary = summary_table(result)

@@ -1,5 +1,6 @@
 """The entries of the experiment, in order, and the run through them."""
 
+import dataclasses
 from pathlib import Path
 
 import pandas as pd
@@ -57,10 +58,10 @@ def _full_calibration(study, backend, folder):
 
 
 def _short_calibration(study):
-    """Calibrate on few small catalogues."""
+    """Calibrate on few small catalogues, without whitening: slower steps, far less to compile."""
     settings = study.mode["calibration"]
     return calibrate(
-        load_model("aftershock_rate"),
+        dataclasses.replace(load_model("aftershock_rate"), whitening=None),
         settings["replicates"],
         seed=study.config["seed"],
         priors=calibration.PRIORS,
