@@ -95,8 +95,8 @@ def check(result):
     """Check a result against the thresholds of a trustworthy posterior.
 
     Scalars and arrays of the model's quantities alike enter; the worst value of each
-    statistic decides. Auxiliary latents, often hundreds of white coordinates whose largest
-    R-hat exceeds 1.01 by chance alone, are shown and do not decide.
+    statistic decides. Auxiliary latents, coordinates of a representation rather than
+    quantities of the science, are shown and do not decide.
 
     Parameters
     ----------
