@@ -149,7 +149,7 @@ def _fit_chunk(model, indices, simulated, prepared, priors, settings):
     replicate = [jax.random.fold_in(seed_key, i) for i in full]
     keys = jnp.stack([jax.random.fold_in(key, RUN_STREAM) for key in replicate])
     start_keys = jnp.stack([jax.random.fold_in(key, START_STREAM) for key in replicate])
-    data, start = _conditioned(target)(stacked, start_keys)
+    data, start = _conditioned(target.condition, target.initial)(stacked, start_keys)
     program = nuts_program(
         target.log_density,
         settings["warmup"],
@@ -168,7 +168,7 @@ def _fit_chunk(model, indices, simulated, prepared, priors, settings):
     positions = np.concatenate(blocks)[kept].swapaxes(0, 1)
     diverging = np.concatenate([block["diverging"] for block in statistics])[kept]
     steps = np.concatenate([block["n_steps"] for block in statistics])[kept]
-    quantities = _quantities(model, target)(positions, data)
+    quantities = _quantities(model.calibrated, target.constrain)(positions, data)
     return _ranks(
         indices,
         simulated,
@@ -180,7 +180,7 @@ def _fit_chunk(model, indices, simulated, prepared, priors, settings):
 
 
 @functools.cache
-def _conditioned_of(condition, initial):
+def _conditioned(condition, initial):
     def run(arrays, keys):
         data = jax.vmap(condition)(arrays)
         return data, jax.vmap(initial)(keys, data)
@@ -188,20 +188,12 @@ def _conditioned_of(condition, initial):
     return jax.jit(run)
 
 
-def _conditioned(target):
-    return _conditioned_of(target.condition, target.initial)
-
-
 @functools.cache
-def _quantities_of(calibrated, constrain):
+def _quantities(calibrated, constrain):
     def quantities(position, data):
         return calibrated(constrain(position, data), data)
 
     return jax.jit(jax.vmap(jax.vmap(quantities, (0, None))))
-
-
-def _quantities(model, target):
-    return _quantities_of(model.calibrated, target.constrain)
 
 
 def _ranks(indices, simulated, draws, truths, counts, settings):

@@ -62,10 +62,10 @@ def leave_one_out(result, *, refit=False, seed=0, progress=None):
     log_weights, k = np.asarray(log_weights), np.asarray(k)
     elpd = logsumexp(log_weights + flat, axis=1) - logsumexp(log_weights, axis=1)
     failed = np.flatnonzero(k > PARETO_LIMIT) if refit else np.array([], int)
-    for done, fold in enumerate(failed, start=1):
-        elpd[fold] = _refitted(result, int(fold), seed)
+    for done, refitted_elpd in enumerate(_refits(result, failed.tolist(), seed) if refit else ()):
+        elpd[failed[done]] = refitted_elpd
         if progress is not None:
-            progress(done, failed.size)
+            progress(done + 1, failed.size)
     refitted = np.isin(np.arange(k.size), failed)
     dim = term.dims[2]
     return xr.Dataset(
@@ -79,23 +79,24 @@ def leave_one_out(result, *, refit=False, seed=0, progress=None):
     )
 
 
-def _refitted(result, fold, seed):
-    """Return the log predictive density of a fold under a fit that left it out."""
+def _refits(result, folds, seed):
+    """Yield the log predictive density of each fold under a fit that left it out."""
     model = load_model(result.attrs["model"])
     if model.folds is None:
         raise ResultError(f"{model.name} defines no folds, so none can be left out")
     configuration = json.loads(result.attrs["configuration"])
     dataset = model.read(result["observed_data"].to_dataset())
-    options = configuration["options"]
-    full = model.prepare(dataset, **_prepare_options(model, options))
+    full = model.prepare(dataset, **_prepare_options(model, configuration["options"]))
     priors = _priors(configuration)
-    target = target_of_arrays(model, model.folds.without(full, fold), priors)
     driver = DRIVERS[configuration["driver"]]
-    made = driver(target, seed=seed + fold, **configuration["settings"])
-    draws = constrained(target, made.positions)
-    flat = {name: values.reshape(-1, *values.shape[2:]) for name, values in draws.items()}
-    terms = jax.jit(jax.vmap(lambda values: model.folds.terms(values, full)[fold]))(flat)
-    return float(logsumexp(terms) - np.log(terms.size))
+    terms_of = jax.jit(jax.vmap(lambda values: model.folds.terms(values, full)))
+    for fold in folds:
+        target = target_of_arrays(model, model.folds.without(full, fold), priors)
+        made = driver(target, seed=seed + fold, **configuration["settings"])
+        draws = constrained(target, made.positions)
+        flat = {name: values.reshape(-1, *values.shape[2:]) for name, values in draws.items()}
+        terms = terms_of(flat)[:, fold]
+        yield float(logsumexp(terms) - np.log(terms.size))
 
 
 def _prepare_options(model, options):
