@@ -20,7 +20,8 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.table import Table
 
-from bayesquake.errors import BayesquakeError, ModelNotFoundError, OptionError
+from bayesquake.errors import BayesquakeError, ModelNotFoundError, OptionError, ResultError
+from bayesquake.io.compilation_cache import keep_compilations
 
 __all__ = ["app", "main"]
 
@@ -41,6 +42,7 @@ Settings = Annotated[
     typer.Option("--set", metavar="KEY=VALUE", help="Option of the reader or the model; repeat."),
 ]
 Seed = Annotated[int, typer.Option(help="Same seed, versions and device: same draws.")]
+RESUME = "the same command with --resume goes on from there"
 DEBUG = False
 
 
@@ -116,37 +118,59 @@ def fit(
         Path | None, typer.Option(metavar="FILE.toml", help="Priors in place of the defaults.")
     ] = None,
     settings: Settings = None,
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Go on with a run that was stopped.")
+    ] = False,
 ):
-    """Fit a model to data and write the posterior as NetCDF."""
+    """Fit a model to data and write the posterior as NetCDF.
+
+    Blocks of draws are kept in RESULT.nc.blocks until the result is written.
+    """
     from bayesquake.inference.fit import fit as run_fit
     from bayesquake.inference.fit import options_of
+    from bayesquake.io.blocks import remove_blocks
     from bayesquake.io.results import require_writable, write_netcdf
     from bayesquake.zoo import load_model
 
     require_writable(out)
+    blocks = out.with_name(f"{out.name}.blocks")
     loaded = load_model(model)
     options = parse_settings(settings)
     reader = {name: options.pop(name) for name in list(options) if name in options_of(loaded.read)}
     dataset = loaded.read(data, **reader)
-    with progress_bar(f"{model}: sampling") as progress:
-        result = run_fit(
-            loaded,
-            dataset,
-            driver=driver,
-            chains=chains,
-            warmup=warmup,
-            draws=draws,
-            seed=seed,
-            priors=priors,
-            progress=progress,
-            **options,
-        )
+    arguments = {
+        "driver": driver,
+        "chains": chains,
+        "warmup": warmup,
+        "draws": draws,
+        "seed": seed,
+        "priors": priors,
+        **options,
+    }
+    if resume and out.exists() and not blocks.exists():
+        require_same_request(out, loaded, dataset, arguments)
+        console.print(f"{out}: is complete already")
+        return
+    try:
+        with progress_bar(f"{model}: sampling") as progress:
+            result = run_fit(
+                loaded, dataset, progress=progress, checkpoint=blocks, resume=resume, **arguments
+            )
+    except KeyboardInterrupt:
+        if not blocks.exists():
+            raise
+        errors.print(f"interrupted; {RESUME}", soft_wrap=True)
+        raise typer.Exit(130) from None
     write_netcdf(result, out)
     console.print(
         f"{out}: {chains} chains of {result['posterior'].sizes['draw']} draws, "
         f"{result.attrs['gradient_count']} gradients, compiled in "
         f"{result.attrs['compile_seconds']:.1f} s, ran in {result.attrs['run_seconds']:.1f} s"
     )
+    if result.attrs.get("interrupted"):
+        console.print(f"interrupted before all {draws} draws were made; {RESUME}", soft_wrap=True)
+    else:
+        remove_blocks(blocks)
 
 
 @app.command()
@@ -303,6 +327,27 @@ def print_checks(result):
     return checks.passed
 
 
+def require_same_request(path, model, dataset, arguments):
+    """Raise unless a finished result is what a fit with these arguments would give.
+
+    Raises
+    ------
+    ResultError
+        The result is of another request; the message names the difference.
+    """
+    from bayesquake.inference.fit import planned
+    from bayesquake.io.identity import difference, request
+    from bayesquake.io.results import open_result
+
+    plan = planned(model, dataset, **arguments)
+    changed = difference(request(open_result(path).attrs), request(plan.attributes))
+    if changed:
+        raise ResultError(
+            f"{path}: is complete already, but {changed}; give another --out, or leave out "
+            "--resume to replace it"
+        )
+
+
 COMMAND_OPTIONS = ("chains", "warmup", "draws", "seed", "driver", "priors")
 WORDS = {"true": "True", "false": "False", "none": "None"}
 
@@ -354,6 +399,7 @@ def progress_bar(description):
 
 def main():
     """Run the command line; the entry point of the `bayesquake` script."""
+    keep_compilations()
     warnings.showwarning = lambda message, *_: errors.print(
         f"warning: {message}", markup=False, soft_wrap=True
     )

@@ -98,7 +98,10 @@ def resolve_priors(model, overrides=None):
     PriorError
         A name is not a prior of the model, or a distribution cannot be used.
     """
-    priors = {site: PRIORS[name] for site, name in model.priors.items()}
+    priors = {
+        site: prior if isinstance(prior, Prior) else PRIORS[prior]
+        for site, prior in model.priors.items()
+    }
     if overrides is None:
         return priors
     if not isinstance(overrides, Mapping):

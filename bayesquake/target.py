@@ -12,8 +12,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax.flatten_util import ravel_pytree
-from numpyro.handlers import seed, substitute, trace
-from numpyro.infer.util import initialize_model
+from numpyro.handlers import block, seed, substitute, trace
+from numpyro.infer.util import initialize_model, potential_energy
+from numpyro.infer.util import log_density as log_joint_density
 
 from bayesquake.priors import resolve_priors
 
@@ -45,6 +46,13 @@ class Target:
     prior_draw : callable
         ``(key, data) -> dict`` of all sites, drawn from the prior.
     data : pytree of arrays, or None
+    log_prior, log_likelihood : callable, optional
+        ``(position, data)``, the two parts of the log density: the sampled sites with the
+        Jacobian of the coordinates, and the observed sites and factors.
+    prior_position : callable, optional
+        ``(key, data) -> position`` of a draw from the prior.
+    fold_terms : callable, optional
+        ``(position, data) -> (fold,)``, the log likelihood of every fold, for models with folds.
     """
 
     dim: int
@@ -59,6 +67,10 @@ class Target:
     condition: Callable
     prior_draw: Callable
     data: Any = None
+    log_prior: Callable | None = None
+    log_likelihood: Callable | None = None
+    prior_position: Callable | None = None
+    fold_terms: Callable | None = None
 
 
 _TARGETS: dict[Any, Target] = {}
@@ -106,10 +118,16 @@ def _build(model, priors, arrays):
     def generative(data):
         return model.generative(data, distributions)
 
-    base = _plain_target(generative, arrays)
-    if model.whitening is None:
-        return base
-    return _whitened_target(base, model.whitening, distributions)
+    made = _plain_target(generative, arrays)
+    if model.whitening is not None:
+        made = _whitened_target(made, model.whitening, distributions)
+    if model.folds is None:
+        return made
+
+    def fold_terms(position, data):
+        return model.folds.terms(made.constrain(position, data), data)
+
+    return dataclasses.replace(made, fold_terms=fold_terms)
 
 
 def _plain_target(generative, arrays):
@@ -141,7 +159,16 @@ def _plain_target(generative, arrays):
         recorded = trace(seed(generative, key)).get_trace(data)
         return {name: site["value"] for name, site in recorded.items() if name in reported}
 
-    def initial(key, data):
+    def log_prior(position, data):
+        without_data = block(seed(generative, 0), _is_observed)
+        return -potential_energy(without_data, (data,), {}, unravel(position))
+
+    def log_likelihood(position, data):
+        values = info.postprocess_fn(data)(unravel(position))
+        at_values = substitute(seed(generative, 0), data={name: values[name] for name in sites})
+        return log_joint_density(block(at_values, _is_latent), (data,), {}, {})[0]
+
+    def prior_position(key, data):
         values = prior_draw(key, data)
         return unconstrain({name: values[name] for name in sites}, data)
 
@@ -149,7 +176,7 @@ def _plain_target(generative, arrays):
     reported = {
         name
         for name, site in recorded.items()
-        if site["type"] == "deterministic" or (site["type"] == "sample" and not site["is_observed"])
+        if site["type"] == "deterministic" or _is_latent(site)
     }
     return Target(
         dim=flat.size,
@@ -160,9 +187,12 @@ def _plain_target(generative, arrays):
         unconstrain=unconstrain,
         ravel=ravel,
         unravel=unravel,
-        initial=initial,
+        initial=prior_position,
         condition=lambda data: data,
         prior_draw=prior_draw,
+        log_prior=log_prior,
+        log_likelihood=log_likelihood,
+        prior_position=prior_position,
     )
 
 
@@ -187,6 +217,16 @@ def _whitened_target(base, whitening, distributions):
     def initial(key, data):
         return base.ravel(whitening.initial(key, data))
 
+    def log_prior(position, data):
+        plain, log_determinant = forward(position, data)
+        return base.log_prior(plain, data) + log_determinant
+
+    def log_likelihood(position, data):
+        return base.log_likelihood(forward(position, data)[0], data)
+
+    def prior_position(key, data):
+        return unconstrain(base.prior_draw(key, data), data)
+
     return dataclasses.replace(
         base,
         log_density=log_density,
@@ -195,7 +235,18 @@ def _whitened_target(base, whitening, distributions):
         unconstrain=unconstrain,
         initial=initial,
         condition=jax.jit(lambda data: whitening.condition(base, data, distributions)),
+        log_prior=log_prior,
+        log_likelihood=log_likelihood,
+        prior_position=prior_position,
     )
+
+
+def _is_latent(site):
+    return site["type"] == "sample" and not site["is_observed"]
+
+
+def _is_observed(site):
+    return site["type"] == "sample" and site["is_observed"]
 
 
 def _bijections(generative, values, data):
@@ -204,9 +255,7 @@ def _bijections(generative, values, data):
 
     recorded = trace(substitute(seed(generative, 0), data=values)).get_trace(data)
     return {
-        name: biject_to(site["fn"].support)
-        for name, site in recorded.items()
-        if site["type"] == "sample" and not site["is_observed"]
+        name: biject_to(site["fn"].support) for name, site in recorded.items() if _is_latent(site)
     }
 
 

@@ -101,7 +101,7 @@ class Model:
     generative : callable
         NumPyro model ``(data, priors)``; data are padded arrays, priors distributions.
     priors : mapping
-        Site name to a name in `bayesquake.priors.PRIORS`.
+        Site name to a name in `bayesquake.priors.PRIORS`, or to a `Prior` of the model's own.
     simulate : callable
         ``(key, design, parameters=None) -> (parameters, dataset)``.
     read : callable
@@ -124,13 +124,20 @@ class Model:
         Default simulation design.
     whitening : Whitening, optional
     folds : Folds, optional
+    simulate_arrays : callable, optional
+        ``(key, arrays, priors) -> (values, arrays)``, traceable: parameters from the prior
+        distributions and data on the design of the given arrays. Calibration then
+        simulates inside its compiled program.
+    replicate : callable, optional
+        ``(key, values, dataset) -> dataset``: data as they could have been, on the design of
+        a real data set, at the values of one posterior draw.
     """
 
     name: str
     title: str
     references: tuple[str, ...]
     generative: Callable
-    priors: Mapping[str, str]
+    priors: Mapping[str, Any]
     simulate: Callable
     read: Callable
     prepare: Callable
@@ -142,6 +149,8 @@ class Model:
     design: Mapping[str, Any]
     whitening: Whitening | None = None
     folds: Folds | None = None
+    simulate_arrays: Callable | None = None
+    replicate: Callable | None = None
 
 
 def list_models():

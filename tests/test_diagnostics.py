@@ -4,12 +4,12 @@ import numpy as np
 import pytest
 import xarray as xr
 
-from bayesquake.diagnostics.calibration import RANK_DRAWS, calibration_table
 from bayesquake.diagnostics.convergence import check, summary_table
 from bayesquake.diagnostics.predictive import (
     leave_one_out,
     posterior_predictive_pvalues,
 )
+from bayesquake.diagnostics.ranks import RANK_DRAWS, calibration_table
 from bayesquake.errors import ResultError
 from bayesquake.inference.laplace import pareto_k
 

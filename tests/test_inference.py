@@ -1,6 +1,7 @@
 """The drivers sample what they should, reproducibly, and compile once."""
 
 import dataclasses
+from functools import partial
 
 import jax
 import jax.numpy as jnp
@@ -9,8 +10,10 @@ import pytest
 from scipy import stats
 
 from bayesquake.errors import DriverError, InitialPointError, OptionError
+from bayesquake.inference.chees import chees
 from bayesquake.inference.compilation import recorded_compilations
 from bayesquake.inference.laplace import laplace
+from bayesquake.inference.mclmc import mclmc
 from bayesquake.inference.mode import find_mode
 from bayesquake.inference.nuts import nuts
 from bayesquake.target import Target
@@ -48,9 +51,18 @@ def gaussian_start(key, data):
 GAUSSIAN = target_of(gaussian)
 
 
-@pytest.mark.parametrize("dense_mass", [False, True])
-def test_nuts_recovers_the_moments_of_a_gaussian(dense_mass):
-    made = nuts(GAUSSIAN, chains=4, warmup=300, draws=1000, seed=1, dense_mass=dense_mass)
+CHAIN_DRIVERS = {
+    "nuts-diagonal": partial(nuts, metric="diagonal", chains=4),
+    "nuts-dense": partial(nuts, metric="dense", chains=4),
+    "nuts-low_rank": partial(nuts, metric="low_rank", chains=4),
+    "chees": partial(chees, chains=8),
+    "mclmc": partial(mclmc, chains=4),
+}
+
+
+@pytest.mark.parametrize("driver", CHAIN_DRIVERS)
+def test_chains_recover_the_moments_of_a_gaussian(driver):
+    made = CHAIN_DRIVERS[driver](GAUSSIAN, warmup=300, draws=1000, seed=1)
     draws = made.positions.reshape(-1, 3)
     sd = np.sqrt(np.diag(COVARIANCE))
     assert np.all(np.abs(draws.mean(0) - MEAN) < 5 * sd / np.sqrt(1000))
@@ -58,8 +70,9 @@ def test_nuts_recovers_the_moments_of_a_gaussian(dense_mass):
     assert not made.statistics["diverging"].any()
 
 
-def test_nuts_marginal_is_normal():
-    made = nuts(GAUSSIAN, chains=4, warmup=300, draws=1000, seed=2)
+@pytest.mark.parametrize("driver", CHAIN_DRIVERS)
+def test_marginal_is_normal(driver):
+    made = CHAIN_DRIVERS[driver](GAUSSIAN, warmup=300, draws=1000, seed=2)
     thinned = made.positions[:, ::10, 0].ravel()
     assert stats.kstest(thinned, stats.norm(MEAN[0], 1.0).cdf).pvalue > 0.01
 

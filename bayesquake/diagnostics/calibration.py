@@ -1,10 +1,9 @@
 """Simulation-based calibration, which asks whether posteriors of simulated data hold the truth.
 
-Parameters are drawn from the prior, data from the parameters, and each data set is
-fitted; the rank of the true value among the draws is uniform if everything is right
-(Talts et al. 2018, doi:10.48550/arXiv.1804.06788). Replicates run chunk by chunk in one
-compiled program per padded length, sorted by size, one chain each. A data set that the
-model's own simulator refuses is counted and replaced.
+Data sets are simulated and each is fitted; the rank of the true value among the draws is
+uniform if everything is right. Replicates run chunk by chunk in one compiled program per
+padded length, sorted by size. A data set that the model's own simulator refuses is
+counted and replaced.
 """
 
 import functools
@@ -12,102 +11,118 @@ import json
 from pathlib import Path
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 import xarray as xr
 from arviz_stats.base import array_stats
-from scipy.stats import binom, chisquare
 
+from bayesquake.diagnostics.ranks import INTERVAL, RANK_DRAWS, ranks_of
+from bayesquake.diagnostics.replicates import fit_replicates
+from bayesquake.diagnostics.simulations import from_posterior, from_prior
 from bayesquake.errors import OptionError
-from bayesquake.inference.nuts import nuts_program
+from bayesquake.inference.fit import driver_named, split_options
 from bayesquake.inference.run import positive_integer
 from bayesquake.io.provenance import model_hash
 from bayesquake.io.results import write_netcdf
 from bayesquake.priors import resolve_priors
-from bayesquake.target import target_of_arrays
-from bayesquake.zoo import simulate_accepted
 
-__all__ = ["calibrate", "calibration_table"]
+__all__ = ["calibrate"]
 
-RANK_DRAWS = 99
-"""Draws kept for ranks, so that a rank has 100 possible values."""
-
-INTERVAL = 0.9
-START_STREAM, RUN_STREAM = 1000, 1001
-"""Indices of random streams, beyond those of the simulation attempts."""
+FEWEST_CHAINS = {"chees": 8}
+RANK_NOTE = {"units": "see the model's quantities"}
 
 
 def calibrate(
     model,
     replicates=200,
     *,
+    driver="nuts",
+    posterior=None,
     seed=0,
     priors=None,
     design=None,
+    chains=None,
     warmup=200,
     draws=300,
-    chunk=8,
-    target_accept=0.85,
+    chunk=20,
     directory=None,
     progress=None,
     **options,
 ):
-    """Run simulation-based calibration with the no-U-turn sampler.
+    """Run simulation-based calibration.
 
     Parameters
     ----------
     model : bayesquake.zoo.Model
     replicates : int
+    driver : str
+        Any of `bayesquake.inference.fit.DRIVERS`.
+    posterior : xarray.DataTree, optional
+        A fit of real data: parameters are drawn from its posterior instead of the prior,
+        and each replicate is fitted together with those data.
     seed : int
         Replicate i depends on the seed and i alone.
-    priors, design, **options
-        Priors of simulation and fit, simulation design, options of ``model.prepare``.
+    priors, design : optional
+        Priors of simulation and fit; simulation design.
+    chains : int, optional
+        Per replicate; 1, or as few as the driver can do with.
     warmup, draws : int
-        Of the one chain per replicate.
+        Of each chain.
     chunk : int
         Replicates per compiled call.
     directory : path, optional
         Where finished chunks are kept; a repeated call with the same arguments resumes.
     progress : callable, optional
         Called as ``progress(done, replicates)``.
+    **options
+        Options of the driver and of ``model.prepare``.
 
     Returns
     -------
     xarray.Dataset
         ``rank``, ``truth``, ``mean``, ``sd`` (replicate, quantity) and, per
-        replicate, ``events``, ``divergences``, ``minimum_ess``, ``refused``.
+        replicate, ``size``, ``divergences``, ``mean_steps``, ``minimum_ess``, ``refused``.
+
+    Raises
+    ------
+    DriverError, OptionError, PriorError, SimulationError
     """
     replicates = positive_integer("replicates", replicates)
     chunk = positive_integer("chunk", chunk)
     warmup = positive_integer("warmup", warmup)
-    if positive_integer("draws", draws) < RANK_DRAWS:
-        raise OptionError(f"draws = {draws} must be at least {RANK_DRAWS}, the draws of a rank")
-    keys = jax.random.split(jax.random.key(seed), replicates)
-    simulated = [simulate_accepted(model, key, design, priors=priors) for key in keys]
-    prepared = [model.prepare(dataset, **options) for _, dataset, _ in simulated]
-    order = sorted(range(replicates), key=lambda i: (_shape_of(prepared[i]), _size(simulated[i])))
+    chains = FEWEST_CHAINS.get(driver, 1) if chains is None else positive_integer("chains", chains)
+    if positive_integer("draws", draws) * chains < RANK_DRAWS:
+        raise OptionError(
+            f"draws = {draws} in {chains} chains are fewer than the {RANK_DRAWS} of a rank"
+        )
     settings = {
         "model": model.name,
-        "model_hash": model_hash(model.name),
+        "model_hash": model_hash(model),
+        "posterior_of": "" if posterior is None else posterior.attrs["data_hash"],
+        "driver": driver,
         "replicates": replicates,
         "seed": seed,
+        "chains": chains,
         "warmup": warmup,
         "draws": draws,
         "chunk": chunk,
-        "target_accept": target_accept,
         "priors": {name: str(prior) for name, prior in resolve_priors(model, priors).items()},
         "design": {name: repr(value) for name, value in (design or {}).items()},
         "options": options,
     }
     json.dumps(settings)
-    model.calibrated(simulated[0][0], prepared[0])
+    split = split_options(model, driver_named(driver), options)
+    keys = jax.random.split(jax.random.key(seed), replicates)
+    if posterior is None:
+        simulations = from_prior(model, keys, design=design, priors=priors, **split["prepare"])
+    else:
+        simulations = from_posterior(model, posterior, keys, priors=priors, **split["prepare"])
     done = []
-    for indices in _chunks(order, prepared, chunk):
+    for indices in _chunks(simulations, chunk):
         path = None if directory is None else Path(directory) / f"chunk_{indices[0]:05d}.nc"
         if path is not None and path.exists() and _same(path, settings):
             part = xr.load_dataset(path)
         else:
-            part = _fit_chunk(model, indices, simulated, prepared, priors, settings)
+            part = _fit_chunk(model, indices, simulations, keys, split["driver"], settings)
             if path is not None:
                 write_netcdf(part, path)
         done.append(part)
@@ -116,19 +131,13 @@ def calibrate(
     return xr.concat(done, "replicate", combine_attrs="drop_conflicts").sortby("replicate")
 
 
-def _size(simulation):
-    return simulation[1].sizes[next(iter(simulation[1].sizes))]
-
-
-def _shape_of(arrays):
-    return tuple(np.shape(leaf) for leaf in jax.tree.leaves(arrays))
-
-
-def _chunks(order, prepared, chunk):
-    """Split replicates into chunks of equal padded shape."""
+def _chunks(simulations, chunk):
+    """Split replicates, the small first, into chunks of equal padded shape."""
+    shapes, sizes = simulations.shapes, simulations.size
+    order = sorted(range(len(shapes)), key=lambda i: (shapes[i], sizes[i]))
     groups: dict[tuple, list[int]] = {}
     for i in order:
-        groups.setdefault(_shape_of(prepared[i]), []).append(i)
+        groups.setdefault(shapes[i], []).append(i)
     return [
         group[first : first + chunk]
         for group in groups.values()
@@ -141,82 +150,45 @@ def _same(path, settings):
         return stored.attrs.get("settings") == json.dumps(settings)
 
 
-def _fit_chunk(model, indices, simulated, prepared, priors, settings):
-    target = target_of_arrays(model, prepared[indices[0]], priors)
+def _fit_chunk(model, indices, simulations, keys, driver_settings, settings):
     full = list(indices) + [indices[-1]] * (settings["chunk"] - len(indices))
-    stacked = jax.tree.map(lambda *leaves: jnp.stack(leaves), *(prepared[i] for i in full))
-    seed_key = jax.random.key(settings["seed"])
-    replicate = [jax.random.fold_in(seed_key, i) for i in full]
-    keys = jnp.stack([jax.random.fold_in(key, RUN_STREAM) for key in replicate])
-    start_keys = jnp.stack([jax.random.fold_in(key, START_STREAM) for key in replicate])
-    data, start = _conditioned(target.condition, target.initial)(stacked, start_keys)
-    program = nuts_program(
-        target.log_density,
-        settings["warmup"],
-        False,
-        settings["target_accept"],
-        10,
-        own_data=True,
+    arrays = simulations.take(full)
+    target = simulations.target(jax.tree.map(lambda leaf: leaf[0], arrays))
+    chains = settings["chains"]
+    positions, statistics, data = fit_replicates(
+        settings["driver"],
+        target,
+        arrays,
+        keys[np.array(full)],
+        chains=chains,
+        warmup=settings["warmup"],
+        draws=settings["draws"],
+        settings=driver_settings,
+        starts=None if simulations.start is None else simulations.start(full, chains),
     )
-    state = program.start(keys, start, data)
-    blocks, statistics = [], []
-    for _ in range(0, settings["warmup"] + settings["draws"], program.length):
-        state, block, block_statistics = program.block(state, data)
-        blocks.append(np.asarray(block))
-        statistics.append(jax.tree.map(np.asarray, block_statistics))
-    kept = slice(settings["warmup"], settings["warmup"] + settings["draws"])
-    positions = np.concatenate(blocks)[kept].swapaxes(0, 1)
-    diverging = np.concatenate([block["diverging"] for block in statistics])[kept]
-    steps = np.concatenate([block["n_steps"] for block in statistics])[kept]
-    quantities = _quantities(model.calibrated, target.constrain)(positions, data)
-    return _ranks(
-        indices,
-        simulated,
-        {name: np.asarray(values)[: len(indices)] for name, values in quantities.items()},
-        [model.calibrated(simulated[i][0], prepared[i]) for i in indices],
-        {"divergences": diverging.sum(0), "mean_steps": steps.mean(0)},
-        settings,
-    )
-
-
-@functools.cache
-def _conditioned(condition, initial):
-    def run(arrays, keys):
-        data = jax.vmap(condition)(arrays)
-        return data, jax.vmap(initial)(keys, data)
-
-    return jax.jit(run)
-
-
-@functools.cache
-def _quantities(calibrated, constrain):
-    def quantities(position, data):
-        return calibrated(constrain(position, data), data)
-
-    return jax.jit(jax.vmap(jax.vmap(quantities, (0, None))))
-
-
-def _ranks(indices, simulated, draws, truths, counts, settings):
-    names = list(draws)
-    values = np.stack([draws[name] for name in names], axis=2)
-    truth = np.array([[float(truth[name]) for name in names] for truth in truths])
-    spacing = values.shape[1] // RANK_DRAWS
-    thinned = values[:, spacing - 1 :: spacing][:, :RANK_DRAWS]
-    by_chain = values[None]
-    ess = np.asarray(array_stats.ess(by_chain, chain_axis=0, draw_axis=2)).min(axis=-1)
+    quantities = _quantities(model.calibrated, target.constrain, simulations.design)
+    drawn = {
+        name: np.asarray(values)[: len(indices)]
+        for name, values in quantities(positions, data).items()
+    }
+    names = list(drawn)
+    values = np.stack([drawn[name] for name in names], axis=3)
+    truth = np.stack([simulations.truth[name][indices] for name in names], axis=1)
+    merged = values.reshape(len(indices), -1, len(names))
+    ess = array_stats.ess(values, chain_axis=1, draw_axis=2)
     by_quantity = ("replicate", "quantity")
     return xr.Dataset(
         {
-            "rank": (by_quantity, (thinned < truth[:, None]).sum(axis=1), {"units": "1"}),
-            "truth": (by_quantity, truth, {"units": "see the model's quantities"}),
-            "mean": (by_quantity, values.mean(axis=1), {"units": "see the model's quantities"}),
-            "sd": (by_quantity, values.std(axis=1), {"units": "see the model's quantities"}),
-            "events": ("replicate", [_size(simulated[i]) for i in indices], {"units": "1"}),
-            "refused": ("replicate", [simulated[i][2] for i in indices], {"units": "1"}),
-            "minimum_ess": ("replicate", ess, {"units": "1"}),
+            "rank": (by_quantity, ranks_of(merged, truth), {"units": "1"}),
+            "truth": (by_quantity, truth, RANK_NOTE),
+            "mean": (by_quantity, merged.mean(axis=1), RANK_NOTE),
+            "sd": (by_quantity, merged.std(axis=1), RANK_NOTE),
+            "size": ("replicate", simulations.size[indices], {"units": "1"}),
+            "refused": ("replicate", simulations.refused[indices], {"units": "1"}),
+            "minimum_ess": ("replicate", np.min(ess, axis=-1), {"units": "1"}),
             **{
                 name: ("replicate", count[: len(indices)], {"units": "1"})
-                for name, count in counts.items()
+                for name, count in _counts(statistics).items()
             },
         },
         coords={"replicate": list(indices), "quantity": names},
@@ -224,45 +196,19 @@ def _ranks(indices, simulated, draws, truths, counts, settings):
     )
 
 
-def calibration_table(calibration, bins=10):
-    """Summarise ranks and coverage per quantity.
+def _counts(statistics):
+    """Return divergences and mean steps by replicate, for the drivers that have them."""
+    counts = {}
+    if "diverging" in statistics:
+        counts["divergences"] = statistics["diverging"].sum(axis=(1, 2))
+    if "n_steps" in statistics:
+        counts["mean_steps"] = statistics["n_steps"].mean(axis=(1, 2))
+    return counts
 
-    Parameters
-    ----------
-    calibration : xarray.Dataset
-        From `calibrate`.
-    bins : int
-        Bins of the χ² test of uniform ranks.
 
-    Returns
-    -------
-    pandas.DataFrame
-        ``mean_rank`` (0 to 1), ``chi2_p``, ``coverage`` of the central 90 % interval, counted
-        by ranks and so free of the error of sample quantiles, its Monte-Carlo
-        ``standard_error`` and ``binomial_p``, by quantity.
-    """
-    import pandas as pd
+@functools.cache
+def _quantities(calibrated, constrain, design):
+    def quantities(position, data):
+        return calibrated(constrain(position, data), design(data))
 
-    n = calibration.sizes["replicate"]
-    ranks = calibration["rank"].to_numpy()
-    values = calibration.attrs["rank_draws"] + 1
-    level = calibration.attrs["interval"]
-    tail = round(0.5 * (1 - level) * values)
-    inside = (ranks >= tail) & (ranks < values - tail)
-    rows = []
-    for j, name in enumerate(calibration["quantity"].to_numpy()):
-        counts = np.histogram(ranks[:, j], bins=bins, range=(-0.5, values - 0.5))[0]
-        covered = int(inside[:, j].sum())
-        rows.append(
-            {
-                "quantity": str(name),
-                "mean_rank": (ranks[:, j].mean() + 0.5) / values,
-                "chi2_p": chisquare(counts).pvalue,
-                "coverage": covered / n,
-                "standard_error": np.sqrt(level * (1 - level) / n),
-                "binomial_p": min(
-                    1.0, 2 * min(binom.cdf(covered, n, level), binom.sf(covered - 1, n, level))
-                ),
-            }
-        )
-    return pd.DataFrame(rows).set_index("quantity")
+    return jax.jit(jax.vmap(jax.vmap(jax.vmap(quantities, (0, None)), (0, None))))

@@ -4,7 +4,20 @@ import dataclasses
 from collections.abc import Callable, Mapping
 from typing import Any
 
-__all__ = ["BlockProgram", "Draws"]
+__all__ = ["BlockProgram", "Draws", "STATISTIC_MEANINGS"]
+
+STATISTIC_MEANINGS = {
+    "lp": "log density in the sampler's coordinates",
+    "acceptance_rate": "mean acceptance probability of the trajectory",
+    "diverging": "whether the trajectory diverged",
+    "energy": "Hamiltonian energy",
+    "n_steps": "gradients of the trajectory",
+    "tree_depth": "depth of the trajectory's tree",
+    "step_size": "step size",
+    "trajectory_length": "length of the trajectory before jitter",
+    "log_weight": "log importance weight of the draw",
+}
+"""Sample statistics by ArviZ's names."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -16,7 +29,7 @@ class Draws:
     positions : (chain, draw, dim)
     log_density : (chain, draw)
     statistics : mapping of str to (chain, draw)
-        Sample statistics under ArviZ's names.
+        Sample statistics under ArviZ's names, see `STATISTIC_MEANINGS`.
     gradients : int
         Gradient evaluations, warm-up included.
     compile_seconds, run_seconds : float
@@ -35,18 +48,21 @@ class Draws:
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class BlockProgram:
-    """A Markov chain as two compiled functions.
+    """The Markov chains of one posterior as two functions, to be compiled by the run loop.
 
     Attributes
     ----------
     start : callable
-        ``(keys, positions, data) -> state``, batched over chains.
+        ``(keys, positions, data) -> state`` of all chains.
     block : callable
-        ``(state, data) -> (state, positions, statistics)``, with `length` steps of every
-        chain; warm-up and draws run through the same program. Arrays are (step, chain, ...).
-    length : int
+        ``(state, data, stages) -> (state, positions, statistics)``, one step of every chain
+        per stage; arrays are (step, chain, ...). Warm-up and draws run through the same
+        program, told apart by the stages alone.
+    stages : callable
+        ``warmup -> (warmup,) int array``, what each step of warm-up adapts; the stage of
+        every draw is 0, which adapts nothing.
     """
 
     start: Callable
     block: Callable
-    length: int
+    stages: Callable

@@ -3,6 +3,7 @@
 import inspect
 import time
 from collections.abc import Callable
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -10,35 +11,33 @@ import numpy as np
 import xarray as xr
 
 from bayesquake.errors import DriverError, OptionError
+from bayesquake.inference.chees import chees
 from bayesquake.inference.compilation import recorded_compilations
-from bayesquake.inference.draws import Draws
+from bayesquake.inference.draws import STATISTIC_MEANINGS, Draws
 from bayesquake.inference.laplace import laplace
+from bayesquake.inference.mclmc import mclmc
 from bayesquake.inference.nuts import nuts
 from bayesquake.inference.run import mapped
+from bayesquake.io.blocks import BlockFolder
+from bayesquake.io.identity import arrays_hash, run_identity
 from bayesquake.io.provenance import provenance
 from bayesquake.priors import resolve_priors
 from bayesquake.target import target_of_arrays
 
-__all__ = ["DRIVERS", "constrained", "fit", "options_of"]
+__all__ = ["DRIVERS", "Plan", "constrained", "fit", "options_of", "planned"]
 
-DRIVERS: dict[str, Callable[..., Draws]] = {"nuts": nuts, "laplace": laplace}
+DRIVERS: dict[str, Callable[..., Draws]] = {
+    "nuts": nuts,
+    "chees": chees,
+    "mclmc": mclmc,
+    "laplace": laplace,
+}
 PRIOR_DRAWS = 1000
 OUTPUT_STREAM = 1000
 """Index of the random stream of forecasts and prior draws, apart from the drivers'."""
 
 CHUNK = 500
 """Draws constrained at once; bounds the memory and fixes the compiled shape."""
-
-STATISTIC_MEANINGS = {
-    "lp": "log density in the sampler's coordinates",
-    "acceptance_rate": "mean acceptance probability of the trajectory",
-    "diverging": "whether the trajectory diverged",
-    "energy": "Hamiltonian energy",
-    "n_steps": "leapfrog steps of the trajectory",
-    "tree_depth": "depth of the trajectory's tree",
-    "step_size": "step size",
-    "log_weight": "log importance weight of the draw",
-}
 
 
 def fit(
@@ -52,6 +51,8 @@ def fit(
     seed=0,
     priors=None,
     progress=None,
+    checkpoint=None,
+    resume=False,
     **options,
 ):
     """Draw from the posterior of a model.
@@ -61,8 +62,8 @@ def fit(
     model : bayesquake.zoo.Model
     dataset : xarray.Dataset
         From ``model.read`` or ``model.simulate``.
-    driver : {"nuts", "laplace"}, optional
-        The model's recommendation by default.
+    driver : str, optional
+        One of `DRIVERS`; the model's recommendation by default.
     chains, warmup, draws : int
         Number of chains; of warm-up steps (the model's recommendation by default) and of
         kept draws in each.
@@ -72,6 +73,12 @@ def fit(
         Priors in place of the defaults, by name: `Prior`, NumPyro distribution, TOML file.
     progress : callable, optional
         Called as ``progress(done, total, statistics)`` between compiled blocks.
+    checkpoint : path, optional
+        Folder where blocks of draws are kept as they are made, for you to delete once the
+        result is saved. Drivers that run in one piece keep none.
+    resume : bool
+        Go on with the blocks in ``checkpoint``, if there are any; the draws are those of a
+        run that was never stopped.
     **options
         Options of the driver, of ``model.prepare`` and of ``model.complete``.
 
@@ -83,33 +90,84 @@ def fit(
     Raises
     ------
     DriverError, OptionError, PriorError, InitialPointError
+    ResultError
+        The blocks are those of a run that was asked something else, or are damaged.
     """
+    began = time.perf_counter()
+    with recorded_compilations() as compiled:
+        plan = planned(
+            model,
+            dataset,
+            driver=driver,
+            chains=chains,
+            warmup=warmup,
+            draws=draws,
+            seed=seed,
+            priors=priors,
+            **options,
+        )
+        kept_blocks = _kept_blocks(plan, checkpoint, resume)
+        target = target_of_arrays(model, plan.arrays, priors)
+        made = plan.run(target, seed=seed, progress=progress, **plan.settings, **kept_blocks)
+        key_complete, key_prior = jax.random.split(
+            jax.random.fold_in(jax.random.key(seed), OUTPUT_STREAM)
+        )
+        posterior = constrained(target, made.positions)
+        groups = plan.completion(posterior, jax.tree.map(jnp.asarray, plan.arrays), key_complete)
+        groups["posterior"] = _as_dataset(model, posterior).merge(groups["posterior"])
+        groups["prior"] = _as_dataset(model, _prior_draws(target, key_prior))
+        groups["sample_stats"] = _statistics(made.statistics)
+    observed = groups["observed_data"]
+    observed.attrs.update(dataset.attrs)
+    result = xr.DataTree.from_dict({name: groups[name] for name in sorted(groups)})
+    result.attrs = plan.attributes | {
+        "gradient_count": made.gradients,
+        "compile_seconds": compiled.seconds,
+        "run_seconds": time.perf_counter() - began - compiled.seconds,
+        "sampling_seconds": made.run_seconds,
+        **made.notes,
+    }
+    return result
+
+
+class Plan(NamedTuple):
+    """A fit, settled before any sampling.
+
+    Attributes
+    ----------
+    run : callable
+        The driver.
+    settings : dict
+        Its settings.
+    arrays : pytree of arrays
+        The prepared data.
+    completion : callable
+        From ``model.complete``.
+    attributes : dict
+        The provenance.
+    """
+
+    run: Callable[..., Draws]
+    settings: dict[str, Any]
+    arrays: Any
+    completion: Callable
+    attributes: dict[str, Any]
+
+
+def planned(model, dataset, *, driver, chains, warmup, draws, seed, priors, **options):
+    """Return the `Plan` of a fit with these arguments, which are those of `fit`."""
     if isinstance(seed, bool) or not isinstance(seed, int) or seed < 0:
         raise OptionError(f"seed = {seed!r} must be an integer of at least 0")
     recommended = dict(model.recommended(dataset))
     driver_name = recommended.pop("driver") if driver is None else driver
-    if driver_name not in DRIVERS:
-        raise DriverError(f"driver {driver_name!r} is unknown; choose from {', '.join(DRIVERS)}")
-    run = DRIVERS[driver_name]
+    run = driver_named(driver_name)
     split = split_options(model, run, options)
     settings = {"chains": chains, "draws": draws} | _accepted(run, recommended) | split["driver"]
     if warmup is not None:
         settings |= _accepted(run, {"warmup": warmup})
 
     completion = model.complete(dataset, **split["complete"])
-    began = time.perf_counter()
-    with recorded_compilations() as compiled:
-        arrays = model.prepare(dataset, **split["prepare"])
-        target = target_of_arrays(model, arrays, priors)
-        made = run(target, seed=seed, progress=progress, **settings)
-        key_complete, key_prior = jax.random.split(
-            jax.random.fold_in(jax.random.key(seed), OUTPUT_STREAM)
-        )
-        posterior = constrained(target, made.positions)
-        groups = completion(posterior, jax.tree.map(jnp.asarray, arrays), key_complete)
-        groups["posterior"] = _as_dataset(model, posterior).merge(groups["posterior"])
-        groups["prior"] = _as_dataset(model, _prior_draws(target, key_prior))
-        groups["sample_stats"] = _statistics(made.statistics)
+    arrays = model.prepare(dataset, **split["prepare"])
     configuration = {
         "model": model.name,
         "driver": driver_name,
@@ -120,17 +178,38 @@ def fit(
             for site, prior in resolve_priors(model, priors).items()
         },
     }
-    observed = groups["observed_data"]
-    observed.attrs.update(dataset.attrs)
-    result = xr.DataTree.from_dict({name: groups[name] for name in sorted(groups)})
-    result.attrs = provenance(model, dataset, configuration, seed) | {
-        "gradient_count": made.gradients,
-        "compile_seconds": compiled.seconds,
-        "run_seconds": time.perf_counter() - began - compiled.seconds,
-        "sampling_seconds": made.run_seconds,
-        **made.notes,
-    }
-    return result
+    attributes = provenance(model, dataset, configuration, seed)
+    attributes["arrays_hash"] = arrays_hash(arrays)
+    return Plan(run, settings, arrays, completion, attributes)
+
+
+def _kept_blocks(plan, checkpoint, resume):
+    """Return the driver's keyword for the folder of blocks, {} if it keeps none."""
+    if checkpoint is None:
+        if resume:
+            raise OptionError("resume = True needs the folder of the blocks: give checkpoint")
+        return {}
+    keeps_blocks = "checkpoint" in options_of(plan.run)
+    if resume and not keeps_blocks:
+        raise DriverError(
+            f"driver {plan.run.__name__!r} runs in one piece and keeps no blocks to resume from; "
+            "run it without resume"
+        )
+    folder = BlockFolder(checkpoint, run_identity(plan.attributes), resume)
+    return {"checkpoint": folder} if keeps_blocks else {}
+
+
+def driver_named(name):
+    """Return the driver of that name.
+
+    Raises
+    ------
+    DriverError
+        There is none.
+    """
+    if name not in DRIVERS:
+        raise DriverError(f"driver {name!r} is unknown; choose from {', '.join(DRIVERS)}")
+    return DRIVERS[name]
 
 
 def options_of(function):
@@ -151,7 +230,7 @@ def split_options(model, driver, options):
         An option belongs to none of them.
     """
     homes = {
-        "driver": options_of(driver) - {"progress", "seed"},
+        "driver": options_of(driver) - {"progress", "seed", "checkpoint"},
         "prepare": options_of(model.prepare),
         "complete": options_of(model.complete),
     }

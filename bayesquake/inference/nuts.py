@@ -1,27 +1,22 @@
-"""The no-U-turn sampler: NumPyro's kernel, all chains in one compiled block.
-
-The kernel's state carries the adaptation, so one block program serves warm-up and
-draws. The kernel keeps its schedule in closures that `init_kernel` fills in: it is
-traced once when the program is made, before any block runs.
+"""The no-U-turn sampler: BlackJAX's kernel, all chains in one compiled block.
 
 References
 ----------
-Hoffman & Gelman 2014, Journal of Machine Learning Research 15, 1593-1623.
+Hoffman & Gelman 2014, Journal of Machine Learning Research 15, 1593-1623;
+Phan, Pradhan & Jankowiak 2019, doi:10.48550/arXiv.1912.11554 (the iterative form).
 """
 
 import functools
+from typing import Any, NamedTuple
 
 import jax
-import jax.numpy as jnp
-from numpyro.infer.hmc import hmc
+from blackjax.mcmc import nuts as kernels
 
-from bayesquake.errors import OptionError
+from bayesquake.inference.adaptation import adaptation, warmup_stages
 from bayesquake.inference.draws import BlockProgram
 from bayesquake.inference.run import run_blocks
 
 __all__ = ["nuts", "nuts_program"]
-
-BLOCK_LENGTH = 100
 
 
 def nuts(
@@ -31,10 +26,11 @@ def nuts(
     warmup=1000,
     draws=1000,
     seed=0,
-    target_accept=0.85,
-    dense_mass=True,
+    metric="diagonal",
+    target_accept=0.8,
     max_tree_depth=10,
     progress=None,
+    checkpoint=None,
 ):
     """Draw from a target with the no-U-turn sampler.
 
@@ -44,82 +40,83 @@ def nuts(
     chains, warmup, draws : int
     seed : int
         The same seed, versions and device give the same draws.
+    metric : {"diagonal", "dense", "low_rank"}
+        What is adapted: scales, their correlations, or a few directions of them.
     target_accept : float
         Mean acceptance probability that the step size is adapted to.
-    dense_mass : bool
-        Adapt a full mass matrix rather than its diagonal.
     max_tree_depth : int
         A trajectory has at most 2**max_tree_depth leapfrog steps.
     progress : callable, optional
         Called as ``progress(done, total, statistics)`` after every block.
+    checkpoint : bayesquake.io.blocks.BlockFolder, optional
+        Where blocks are kept as they are made.
 
     Returns
     -------
     Draws
     """
-    if not isinstance(dense_mass, bool):
-        raise OptionError(f"dense_mass = {dense_mass!r} must be True or False")
-    program = nuts_program(
-        target.log_density, warmup, dense_mass, float(target_accept), int(max_tree_depth)
-    )
+    program = nuts_program(target.log_density, metric, float(target_accept), int(max_tree_depth))
     return run_blocks(
-        target, program, chains=chains, warmup=warmup, draws=draws, seed=seed, progress=progress
+        target,
+        program,
+        chains=chains,
+        warmup=warmup,
+        draws=draws,
+        seed=seed,
+        progress=progress,
+        checkpoint=checkpoint,
     )
+
+
+class Chains(NamedTuple):
+    """State of all chains of a posterior."""
+
+    keys: Any
+    states: Any
+    adapted: Any
 
 
 @functools.cache
-def nuts_program(
-    log_density,
-    warmup,
-    dense_mass,
-    target_accept,
-    max_tree_depth,
-    own_data=False,
-    length=BLOCK_LENGTH,
-):
-    """Return the block program of the sampler for a log density ``(position, data)``.
+def nuts_program(log_density, metric, target_accept, max_tree_depth):
+    """Return the block program of the sampler for a log density ``(position, data)``."""
+    start_adaptation, update_adaptation = adaptation(metric, target_accept)
+    kernel = kernels.build_kernel()
 
-    With ``own_data`` every chain has its own data, stacked along the first axis.
-    """
-    data_axis = 0 if own_data else None
-
-    def potential_energy_of(data):
-        return lambda z: -log_density(z["position"], data)
-
-    init_kernel, sample_kernel = hmc(potential_fn_gen=potential_energy_of, algo="NUTS")
-
-    def start_chain(key, position, data):
-        return init_kernel(
-            {"position": position},
-            num_warmup=warmup,
-            dense_mass=dense_mass,
-            target_accept_prob=target_accept,
-            max_tree_depth=max_tree_depth,
-            model_args=(data,),
-            rng_key=key,
+    def start(keys, positions, data):
+        states = jax.vmap(lambda position: kernels.init(position, lambda x: log_density(x, data)))(
+            positions
         )
+        return Chains(keys, states, start_adaptation(states.logdensity_grad))
 
-    def step_chain(state, data):
-        return sample_kernel(state, (data,))
+    def block(chains, data, stages):
+        def at(position):
+            return log_density(position, data)
 
-    def step_all(state, data):
-        state = jax.vmap(step_chain, (0, data_axis))(state, data)
-        statistics = {
-            "lp": -state.potential_energy,
-            "acceptance_rate": state.accept_prob,
-            "diverging": state.diverging,
-            "energy": state.energy,
-            "n_steps": state.num_steps,
-            "tree_depth": jnp.ceil(jnp.log2(state.num_steps + 1.0)).astype(int),
-            "step_size": state.adapt_state.step_size,
-        }
-        return state, (state.z["position"], statistics)
+        def step(chains, stage):
+            keys, steps = jax.vmap(jax.random.split, out_axes=1)(chains.keys)
+            adapted = chains.adapted
 
-    def block(state, data):
-        state, (positions, statistics) = jax.lax.scan(
-            lambda carry, _: step_all(carry, data), state, length=length
-        )
-        return state, positions, statistics
+            def move(key, state):
+                return kernel(
+                    key, state, at, adapted.step_size, adapted.inverse_mass_matrix, max_tree_depth
+                )
 
-    start = jax.jit(jax.vmap(start_chain, (0, 0, data_axis)))
-    return BlockProgram(start, jax.jit(block), length)
+            states, info = jax.vmap(move)(steps, chains.states)
+            statistics = {
+                "lp": states.logdensity,
+                "acceptance_rate": info.acceptance_rate,
+                "diverging": info.is_divergent,
+                "energy": info.energy,
+                "n_steps": info.num_integration_steps,
+                "tree_depth": info.num_trajectory_expansions,
+                "step_size": jax.numpy.broadcast_to(adapted.step_size, states.logdensity.shape),
+            }
+            adapted = update_adaptation(
+                stage, adapted, states.position, states.logdensity_grad, info.acceptance_rate
+            )
+            return Chains(keys, states, adapted), (states.position, statistics)
+
+        chains, (positions, statistics) = jax.lax.scan(step, chains, stages)
+        return chains, positions, statistics
+
+    return BlockProgram(start, block, functools.partial(warmup_stages, metric))

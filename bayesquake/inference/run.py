@@ -1,4 +1,9 @@
-"""The run loop: compiled blocks, between which the host reports progress."""
+"""The run loop: compiled blocks, between which the host reports, writes and listens.
+
+Every block is the same program, in warm-up too; the last one runs in full and is cut.
+Ctrl-C between blocks keeps what was drawn. With a checkpoint a killed run goes on where
+its last whole block ended, and its draws are those of a run left alone, bit by bit.
+"""
 
 import functools
 import time
@@ -10,17 +15,35 @@ from bayesquake.errors import InitialPointError, OptionError
 from bayesquake.inference.compilation import recorded_compilations
 from bayesquake.inference.draws import Draws
 
-__all__ = ["initial_positions", "run_blocks", "positive_integer"]
+__all__ = [
+    "compiled",
+    "initial_positions",
+    "mapped",
+    "positive_integer",
+    "run_blocks",
+    "run_blocks_of_many",
+]
 
+BLOCK_LENGTH = 100
 ATTEMPTS = 10
 """Draws of a starting point per chain before a log density that is not finite is an error."""
 
 
-def run_blocks(target, program, *, chains, warmup, draws, seed, progress=None):
+def run_blocks(
+    target, program, *, chains, warmup, draws, seed, progress=None, checkpoint=None, start=None
+):
     """Run a block program and keep what follows warm-up.
 
-    The last block runs in full and is cut, so that every block is the same program.
-    Ctrl-C between blocks keeps the draws made so far, once there are any.
+    Parameters
+    ----------
+    target : bayesquake.target.Target
+    program : BlockProgram
+    chains, warmup, draws, seed : int
+    progress : callable, optional
+        Called as ``progress(done, total, statistics)`` after every block.
+    checkpoint : bayesquake.io.blocks.BlockFolder, optional
+    start : (chain, dim) array, optional
+        Starting points in place of the target's own.
 
     Returns
     -------
@@ -31,40 +54,94 @@ def run_blocks(target, program, *, chains, warmup, draws, seed, progress=None):
     warmup = positive_integer("warmup", warmup)
     key_start, key_run = jax.random.split(jax.random.key(seed))
     total = warmup + draws
-    positions, statistics = [], []
+    stages = _stages(program, warmup, total)
     began = time.perf_counter()
-    with recorded_compilations() as compiled:
-        start = initial_positions(target, key_start, chains)
-        state = program.start(jax.random.split(key_run, chains), start, target.data)
-        done = 0
-        while done < total:
-            try:
-                state, block_positions, block_statistics = program.block(state, target.data)
-                positions.append(np.asarray(block_positions))
-                statistics.append(jax.tree.map(np.asarray, block_statistics))
-                done += program.length
+    with recorded_compilations() as compilations:
+        keys = jax.random.split(key_run, chains)
+        blocks = [] if checkpoint is None else checkpoint.blocks()
+        if blocks:
+            shape = jax.ShapeDtypeStruct((chains, target.dim), float)
+            state = checkpoint.state(jax.eval_shape(program.start, keys, shape, target.data))
+        else:
+            if start is None:
+                start = initial_positions(target, key_start, chains)
+            state = compiled(program.start)(keys, start, target.data)
+        interrupted = False
+        try:
+            for first in range(len(blocks) * BLOCK_LENGTH, total, BLOCK_LENGTH):
+                state, positions, statistics = compiled(program.block)(
+                    state, target.data, stages[first : first + BLOCK_LENGTH]
+                )
+                statistics = jax.tree.map(np.asarray, statistics)
+                blocks.append({"positions": np.asarray(positions), **statistics})
+                if checkpoint is not None:
+                    checkpoint.append(blocks[-1], state)
                 if progress is not None:
-                    progress(min(done, total), total, statistics[-1])
-            except KeyboardInterrupt:
-                if done <= warmup:
-                    raise
-                break
-    kept = slice(warmup, min(done, total))
-
-    def by_chain(blocks):
-        return np.moveaxis(np.concatenate(blocks)[kept], 0, 1)
-
-    gathered = {name: by_chain([block[name] for block in statistics]) for name in statistics[0]}
-    steps = sum(int(block["n_steps"].sum()) for block in statistics)
+                    progress(min(first + BLOCK_LENGTH, total), total, statistics)
+        except KeyboardInterrupt:
+            if len(blocks) * BLOCK_LENGTH <= warmup:
+                raise
+            interrupted = True
+    made = {
+        name: np.moveaxis(np.concatenate([block[name] for block in blocks])[:total], 0, 1)
+        for name in blocks[0]
+    }
+    kept = {name: values[:, warmup:] for name, values in made.items()}
     return Draws(
-        positions=by_chain(positions),
-        log_density=gathered["lp"],
-        statistics=gathered,
-        gradients=steps,
-        compile_seconds=compiled.seconds,
-        run_seconds=time.perf_counter() - began - compiled.seconds,
-        notes={"warmup": warmup, "interrupted": int(done < total)},
+        positions=kept.pop("positions"),
+        log_density=kept["lp"],
+        statistics=kept,
+        gradients=sum(int(block["n_steps"].sum()) for block in blocks) + chains,
+        compile_seconds=compilations.seconds,
+        run_seconds=time.perf_counter() - began - compilations.seconds,
+        notes={"warmup": warmup, "interrupted": int(interrupted)},
     )
+
+
+def run_blocks_of_many(program, keys, start, data, *, warmup, draws):
+    """Run the chains of many posteriors of equal shapes in one program, in lockstep.
+
+    Parameters
+    ----------
+    program : BlockProgram
+    keys : (problem, chain) of keys
+    start : (problem, chain, dim)
+    data : pytree of arrays, each with a leading problem axis
+    warmup, draws : int
+
+    Returns
+    -------
+    dict of (problem, chain, draw, ...)
+        ``positions`` and the sample statistics.
+    """
+    total = warmup + draws
+    stages = _stages(program, warmup, total)
+    state = _stacked(program.start, 0)(keys, start, data)
+    blocks = []
+    for first in range(0, total, BLOCK_LENGTH):
+        state, positions, statistics = _stacked(program.block, None)(
+            state, data, stages[first : first + BLOCK_LENGTH]
+        )
+        kept = slice(max(warmup - first, 0), total - first)
+        block = {"positions": positions, **statistics}
+        blocks.append({name: np.asarray(values)[:, kept] for name, values in block.items()})
+    return {
+        name: np.concatenate([block[name] for block in blocks], axis=1).swapaxes(1, 2)
+        for name in blocks[0]
+    }
+
+
+def _stages(program, warmup, total):
+    """Return the stage of every step of the run, padded to whole blocks."""
+    stages = np.zeros(-(-total // BLOCK_LENGTH) * BLOCK_LENGTH, int)
+    stages[:warmup] = program.stages(warmup)
+    return stages
+
+
+@functools.cache
+def _stacked(function, last_axis):
+    """Return the compiled function mapped over problems, the last argument along its axis."""
+    return jax.jit(jax.vmap(function, (0, 0, last_axis)))
 
 
 def initial_positions(target, key, chains):
@@ -94,6 +171,12 @@ def initial_positions(target, key, chains):
         f"the log density of chain {chain} is not finite at any of {ATTEMPTS} starting points; "
         f"the last, in unconstrained coordinates: {values}. Check the priors and the data"
     )
+
+
+@functools.cache
+def compiled(function):
+    """Return the compiled function, one per function."""
+    return jax.jit(function)
 
 
 @functools.cache

@@ -3,6 +3,7 @@
 import datetime
 import hashlib
 import importlib.metadata
+import inspect
 import json
 import platform
 import subprocess
@@ -34,7 +35,7 @@ def provenance(model, dataset, configuration, seed):
         "bayesquake_version": importlib.metadata.version("bayesquake"),
         "model": model.name,
         "model_title": model.title,
-        "model_hash": model_hash(model.name),
+        "model_hash": model_hash(model),
         "references": "; ".join(model.references),
         "git_commit": commit,
         "git_dirty": dirty,
@@ -54,13 +55,12 @@ def provenance(model, dataset, configuration, seed):
     }
 
 
-def model_hash(name):
-    """Return the SHA-256 of a model's source files."""
+def model_hash(model):
+    """Return the SHA-256 of the source files in the folder of a model."""
     digest = hashlib.sha256()
-    folder = resources.files("bayesquake.models") / name
-    for file in sorted(folder.iterdir(), key=lambda entry: entry.name):
-        if file.name.endswith(".py"):
-            digest.update(file.name.encode() + b"\0" + file.read_bytes())
+    folder = Path(inspect.getfile(inspect.unwrap(model.generative))).parent
+    for file in sorted(folder.glob("*.py")):
+        digest.update(file.name.encode() + b"\0" + file.read_bytes())
     return digest.hexdigest()
 
 

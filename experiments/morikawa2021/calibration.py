@@ -11,7 +11,8 @@ from typing import Any
 
 import numpyro.distributions as dist
 
-from bayesquake.diagnostics.calibration import calibrate, calibration_table
+from bayesquake.diagnostics.calibration import calibrate
+from bayesquake.diagnostics.ranks import calibration_table
 from bayesquake.io.results import write_netcdf
 from bayesquake.zoo import load_model
 

@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pandas as pd
 
-from bayesquake.diagnostics.calibration import calibrate, calibration_table
+from bayesquake.diagnostics.calibration import calibrate
+from bayesquake.diagnostics.ranks import calibration_table
 from bayesquake.io.results import write_netcdf
 from bayesquake.zoo import load_model
 

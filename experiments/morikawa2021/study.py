@@ -253,7 +253,7 @@ def fit_catalogue(dataset, mode, *, seed):
     }
     settings = {"chains": mode["chains"], "draws": mode["draws"]}
     if mode["driver"] == "nuts":
-        settings |= {"warmup": mode["warmup"], "dense_mass": False}
+        settings |= {"warmup": mode["warmup"], "metric": "diagonal"}
     arrays = model.prepare(dataset, **options)
     target = target_of_arrays(model, arrays)
     driver: Any = DRIVERS[mode["driver"]]

@@ -11,7 +11,7 @@ __all__ = ["MODEL"]
 
 def recommended(dataset):
     """Return the driver and settings: whitened coordinates need no dense metric."""
-    return {"driver": "nuts", "dense_mass": False, "warmup": 500}
+    return {"driver": "nuts", "metric": "diagonal", "warmup": 500}
 
 
 MODEL = Model(
@@ -46,4 +46,5 @@ MODEL = Model(
         whitening.condition, whitening.forward, whitening.inverse, whitening.initial
     ),
     folds=outputs.FOLDS,
+    replicate=simulate.replicate,
 )

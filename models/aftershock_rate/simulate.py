@@ -18,7 +18,14 @@ from bayesquake.priors import resolve_priors
 from .gp import matern32
 from .grid import EARLIEST_DAYS
 
-__all__ = ["DESIGN", "draw_parameters", "simulate", "simulate_complete", "simulate_detected"]
+__all__ = [
+    "DESIGN",
+    "draw_parameters",
+    "replicate",
+    "simulate",
+    "simulate_complete",
+    "simulate_detected",
+]
 
 DESIGN = {
     "M0": 7.0,
@@ -32,6 +39,7 @@ DESIGN = {
 """Design of a simulated catalogue: main-shock magnitude, window (day), cut and rounding
 (mag), knots of the true μ, and the number of events outside which it is refused."""
 
+SCALARS = ("log_K", "p", "log_c", "beta", "log_sigma")
 PROCESS = ("mu_1d", "mu_slope", "eta", "ell")
 TIME_POINTS = 6000
 LARGEST_CATALOGUE = 1e7
@@ -85,6 +93,33 @@ def simulate(key, design=None, parameters=None, *, priors=None):
         )
     t, magnitude = simulate_detected(rng, parameters, design)
     return parameters, _dataset(t, magnitude, design)
+
+
+def replicate(key, values, dataset):
+    """Simulate a catalogue as a real one could have been, at one posterior draw.
+
+    Parameters
+    ----------
+    key : jax.random.key
+    values : mapping
+        ``log_K``, ``p``, ``log_c``, ``beta``, ``log_sigma`` and ``mu`` at the knots (mag).
+    dataset : xarray.Dataset
+        Whose main shock, window, cut and rounding are taken over.
+
+    Raises
+    ------
+    SimulationError
+        The number of events is outside the limits of `DESIGN`.
+    """
+    design = {
+        "M0": float(dataset.attrs["M0"]),
+        "T": float(dataset.attrs["T"]),
+        "completeness_magnitude": float(dataset.attrs["Mc"]),
+        "magnitude_rounding": float(dataset.attrs["delta_m"]),
+        "knots": len(values["mu"]),
+    }
+    parameters = {name: float(values[name]) for name in SCALARS}
+    return simulate(key, design, parameters | {"mu": np.asarray(values["mu"])})[1]
 
 
 def draw_parameters(rng, design, priors=None, given=None):

@@ -1,0 +1,105 @@
+"""Ranks of true values among posterior draws, and whether they are uniform.
+
+References
+----------
+Talts et al. 2018, doi:10.48550/arXiv.1804.06788;
+Säilynoja, Bürkner & Vehtari 2022, doi:10.1007/s11222-022-10090-6 (simultaneous bands).
+"""
+
+import numpy as np
+import pandas as pd
+from arviz_stats.ecdf_utils import ecdf_pit
+from scipy.stats import binom, chisquare
+
+__all__ = ["RANK_DRAWS", "calibration_table", "rank_ecdf", "ranks_of"]
+
+RANK_DRAWS = 99
+"""Draws kept for ranks, so that a rank has 100 possible values."""
+
+INTERVAL = 0.9
+BAND = 0.95
+BAND_SIMULATIONS = 2000
+TIE_SEED = 7
+
+
+def ranks_of(draws, truth):
+    """Return the rank of the truth among thinned draws.
+
+    Parameters
+    ----------
+    draws : (replicate, draw, ...)
+        At least `RANK_DRAWS` draws.
+    truth : (replicate, ...)
+
+    Returns
+    -------
+    (replicate, ...) of int
+        0 to `RANK_DRAWS`.
+    """
+    spacing = draws.shape[1] // RANK_DRAWS
+    thinned = draws[:, spacing - 1 :: spacing][:, :RANK_DRAWS]
+    return (thinned < truth[:, None]).sum(axis=1)
+
+
+def rank_ecdf(ranks, rank_draws=RANK_DRAWS):
+    """Return the distribution function of the ranks with its simultaneous band.
+
+    Parameters
+    ----------
+    ranks : (replicate,) of int
+        0 to `rank_draws`; ties are broken at random, by a fixed seed.
+
+    Returns
+    -------
+    points, ecdf, lower, upper : arrays of equal shape
+        The band holds all of a uniform ECDF with probability 0.95.
+    """
+    rng = np.random.default_rng(TIE_SEED)
+    share = (ranks + rng.uniform(size=ranks.size)) / (rank_draws + 1)
+    return ecdf_pit(share, BAND, BAND_SIMULATIONS, rng=rng)
+
+
+def calibration_table(calibration, bins=10):
+    """Summarise ranks and coverage per quantity.
+
+    Parameters
+    ----------
+    calibration : xarray.Dataset
+        From `bayesquake.diagnostics.calibration.calibrate`.
+    bins : int
+        Bins of the χ² test of uniform ranks.
+
+    Returns
+    -------
+    pandas.DataFrame
+        By quantity: ``mean_rank`` (0 to 1), ``chi2_p``, ``inside_band`` (whether the rank ECDF
+        stays in its simultaneous 95 % band), ``coverage`` of the central 90 % interval, counted
+        by ranks and so free of the error of sample quantiles, its Monte-Carlo
+        ``standard_error`` and ``binomial_p``.
+    """
+    n = calibration.sizes["replicate"]
+    ranks = calibration["rank"].to_numpy()
+    rank_draws = calibration.attrs["rank_draws"]
+    values = rank_draws + 1
+    level = calibration.attrs["interval"]
+    tail = round(0.5 * (1 - level) * values)
+    inside = (ranks >= tail) & (ranks < values - tail)
+    rows = []
+    for j, name in enumerate(calibration["quantity"].to_numpy()):
+        counts = np.histogram(ranks[:, j], bins=bins, range=(-0.5, values - 0.5))[0]
+        _, ecdf, lower, upper = rank_ecdf(ranks[:, j], rank_draws)
+        covered = int(inside[:, j].sum())
+        rows.append(
+            {
+                "quantity": str(name),
+                "mean_rank": (ranks[:, j].mean() + 0.5) / values,
+                "chi2_p": chisquare(counts).pvalue,
+                "inside_band": bool(((ecdf >= lower) & (ecdf <= upper)).all()),
+                "coverage": covered / n,
+                "standard_error": np.sqrt(level * (1 - level) / n),
+                "binomial_p": min(
+                    1.0, 2 * min(binom.cdf(covered, n, level), binom.sf(covered - 1, n, level))
+                ),
+            }
+        )
+    return pd.DataFrame(rows).set_index("quantity")

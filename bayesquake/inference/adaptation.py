@@ -1,0 +1,133 @@
+"""Adaptation of a trajectory's step size and metric, pooled over the chains of a posterior.
+
+Chains that run in lockstep learn from each other during warm-up: each step adds one
+position and one gradient per chain to the moments from which the metric is made, and the
+step size sees their mean acceptance. What a step adapts is its stage, an integer that
+the host passes in, so that one compiled program serves every length of warm-up.
+
+References
+----------
+Seyboldt, Carlson & Carpenter 2026 (metrics of least Fisher divergence, growing windows), in
+the form of BlackJAX; Nesterov 2009, doi:10.1007/s10107-007-0149-x (dual averaging).
+"""
+
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from blackjax.adaptation.low_rank_adaptation import build_growing_window_schedule
+from blackjax.adaptation.metric_recipes import MetricCore, lookup_recipe
+from blackjax.adaptation.step_size import dual_averaging_adaptation
+from blackjax.adaptation.window_adaptation import build_schedule
+
+from bayesquake.errors import OptionError
+
+__all__ = ["ADAPT_STEP", "FINISH", "METRICS", "Adapted", "adaptation", "warmup_stages"]
+
+DRAW, ADAPT_STEP, ADAPT_METRIC, UPDATE_METRIC, FINISH = range(5)
+"""Stages: nothing; the step size; moments too; then the metric from them; the last step."""
+
+METRICS = {
+    "diagonal": "variance of the draws over that of their gradients, square root",
+    "dense": "covariance of the draws",
+    "low_rank": "diagonal with a correction along at most ten directions",
+}
+RECIPES = {"diagonal": "fisher_diag", "dense": "welford_dense", "low_rank": "fisher_low_rank"}
+BUFFERED_DRAWS = 1000
+"""Draws, of all chains together, from which a low-rank metric is made at most."""
+
+FIRST_STEP_SIZE = 0.5
+"""In units of the first metric, which takes the inverse gradients for scales."""
+
+
+class Adapted(NamedTuple):
+    """What the chains share: step size, inverse mass matrix, and the state of both learners."""
+
+    step_size: Any
+    inverse_mass_matrix: Any
+    averaging: Any
+    core: Any
+
+
+def adaptation(metric, target_accept):
+    """Return ``start`` and ``update`` of the pooled adaptation.
+
+    Parameters
+    ----------
+    metric : str
+        One of `METRICS`.
+    target_accept : float
+        Mean acceptance probability that the step size is adapted to.
+
+    Returns
+    -------
+    start : callable
+        ``gradients (chain, dim) -> Adapted``.
+    update : callable
+        ``(stage, Adapted, positions, gradients, acceptance (chain,)) -> Adapted``.
+    """
+    averaging_start, averaging_update, averaged = dual_averaging_adaptation(target_accept)
+    core = _core(metric)
+
+    def start(gradients):
+        state = core.init(gradients.shape[1])
+        first = _first_metric(state.inverse_mass_matrix, gradients)
+        return Adapted(jnp.asarray(FIRST_STEP_SIZE), first, averaging_start(FIRST_STEP_SIZE), state)
+
+    def nothing(adapted, *_):
+        return adapted
+
+    def adapt_step(adapted, positions, gradients, acceptance):
+        state = averaging_update(adapted.averaging, acceptance.mean())
+        return adapted._replace(step_size=jnp.exp(state.log_step_size), averaging=state)
+
+    def adapt_metric(adapted, positions, gradients, acceptance):
+        def add(state, draw):
+            return core.update(state, *draw), None
+
+        state = jax.lax.scan(add, adapted.core, (positions, gradients))[0]
+        adapted = adapt_step(adapted, positions, gradients, acceptance)
+        return adapted._replace(core=state)
+
+    def update_metric(adapted, positions, gradients, acceptance):
+        adapted = adapt_metric(adapted, positions, gradients, acceptance)
+        state = core.final(adapted.core)
+        step_size = averaged(adapted.averaging)
+        return Adapted(step_size, state.inverse_mass_matrix, averaging_start(step_size), state)
+
+    def finish(adapted, positions, gradients, acceptance):
+        adapted = adapt_step(adapted, positions, gradients, acceptance)
+        return adapted._replace(step_size=averaged(adapted.averaging))
+
+    by_stage = (nothing, adapt_step, adapt_metric, update_metric, finish)
+
+    def update(stage, adapted, positions, gradients, acceptance):
+        return jax.lax.switch(stage, by_stage, adapted, positions, gradients, acceptance)
+
+    return start, update
+
+
+def warmup_stages(metric, warmup):
+    """Return the stage of every step of warm-up, (warmup,) int array on the host."""
+    schedule = build_schedule if metric == "dense" else build_growing_window_schedule
+    slow, last_of_window = np.asarray(schedule(warmup), int).T
+    stages = np.where(slow == 1, ADAPT_METRIC, ADAPT_STEP)
+    stages[last_of_window == 1] = UPDATE_METRIC
+    stages[-1] = FINISH
+    return stages
+
+
+def _core(metric) -> MetricCore:
+    if metric not in METRICS:
+        raise OptionError(f"metric = {metric!r} is unknown; choose from {', '.join(METRICS)}")
+    buffer = {"buffer_size": BUFFERED_DRAWS} if metric == "low_rank" else {}
+    return lookup_recipe(RECIPES[metric]).build_core(**buffer)
+
+
+def _first_metric(identity, gradients):
+    """Return the metric of scales 1 / |gradient|, the mean over chains, in the recipe's form."""
+    scale = 1 / jnp.clip(jnp.abs(gradients).mean(axis=0), 1e-10, 1e10)
+    if hasattr(identity, "sigma"):
+        return identity._replace(sigma=jnp.sqrt(scale))
+    return jnp.diag(scale) if identity.ndim == 2 else scale
