@@ -1,4 +1,4 @@
-"""The command line: simulate, fit, check, report, provenance, reproduce, demo.
+"""The command line: simulate, fit, check, calibrate, report, provenance, reproduce, demo.
 
 Bad input ends with one line on standard error that says what is wrong, where and what
 to do, and exit status 2; ``--debug`` adds the traceback.
@@ -8,6 +8,7 @@ import ast
 import contextlib
 import importlib
 import pkgutil
+import shutil
 import sys
 import tempfile
 import time
@@ -42,6 +43,11 @@ Settings = Annotated[
     typer.Option("--set", metavar="KEY=VALUE", help="Option of the reader or the model; repeat."),
 ]
 Seed = Annotated[int, typer.Option(help="Same seed, versions and device: same draws.")]
+Priors = Annotated[
+    Path | None, typer.Option(metavar="FILE.toml", help="Priors in place of the defaults.")
+]
+Resume = Annotated[bool, typer.Option("--resume", help="Go on with a run that was stopped.")]
+DRIVER_HELP = "nuts, chees, mclmc, smc, pathfinder, svi or laplace."
 RESUME = "the same command with --resume goes on from there"
 DEBUG = False
 
@@ -109,28 +115,23 @@ def fit(
     model: ModelName,
     data: Annotated[Path, typer.Argument(metavar="DATA", help="A file the model's reader knows.")],
     out: Annotated[Path, typer.Option(metavar="RESULT.nc", help="Where to write the result.")],
-    driver: Annotated[str | None, typer.Option(help="nuts or laplace.")] = None,
+    driver: Annotated[str | None, typer.Option(help=DRIVER_HELP)] = None,
     chains: Annotated[int, typer.Option(help="Number of chains.")] = 4,
     warmup: Annotated[int | None, typer.Option(help="Warm-up steps of each chain.")] = None,
     draws: Annotated[int, typer.Option(help="Kept draws of each chain.")] = 1000,
     seed: Seed = 0,
-    priors: Annotated[
-        Path | None, typer.Option(metavar="FILE.toml", help="Priors in place of the defaults.")
-    ] = None,
+    priors: Priors = None,
     settings: Settings = None,
-    resume: Annotated[
-        bool, typer.Option("--resume", help="Go on with a run that was stopped.")
-    ] = False,
+    resume: Resume = False,
 ):
     """Fit a model to data and write the posterior as NetCDF.
 
     Blocks of draws are kept in RESULT.nc.blocks until the result is written.
     """
     from bayesquake.inference.fit import fit as run_fit
-    from bayesquake.inference.fit import options_of
     from bayesquake.io.blocks import remove_blocks
     from bayesquake.io.results import require_writable, write_netcdf
-    from bayesquake.zoo import load_model
+    from bayesquake.zoo import load_model, options_of
 
     require_writable(out)
     blocks = out.with_name(f"{out.name}.blocks")
@@ -147,21 +148,15 @@ def fit(
         "priors": priors,
         **options,
     }
-    if resume and out.exists() and not blocks.exists():
-        require_same_request(out, loaded, dataset, arguments)
+    if resume and not blocks.exists() and is_complete(out, loaded, dataset, arguments):
         console.print(f"{out}: is complete already")
         return
-    try:
+    with resumable(blocks):
         with progress_bar(f"{model}: sampling") as progress:
             result = run_fit(
                 loaded, dataset, progress=progress, checkpoint=blocks, resume=resume, **arguments
             )
-    except KeyboardInterrupt:
-        if not blocks.exists():
-            raise
-        errors.print(f"interrupted; {RESUME}", soft_wrap=True)
-        raise typer.Exit(130) from None
-    write_netcdf(result, out)
+        write_netcdf(result, out)
     console.print(
         f"{out}: {chains} chains of {result['posterior'].sizes['draw']} draws, "
         f"{result.attrs['gradient_count']} gradients, compiled in "
@@ -180,6 +175,62 @@ def check(result: ResultFile):
 
     if not print_checks(open_result(result)):
         raise typer.Exit(1)
+
+
+@app.command()
+def calibrate(
+    model: ModelName,
+    replicates: Annotated[int, typer.Option(help="Number of simulated data sets.")],
+    out: Annotated[Path, typer.Option(metavar="CALIBRATION.nc", help="Where to write the ranks.")],
+    driver: Annotated[str, typer.Option(help=DRIVER_HELP)] = "nuts",
+    chains: Annotated[int | None, typer.Option(help="Number of chains of each fit.")] = None,
+    warmup: Annotated[int, typer.Option(help="Warm-up steps of each chain.")] = 200,
+    draws: Annotated[int, typer.Option(help="Kept draws of each chain.")] = 300,
+    seed: Seed = 0,
+    priors: Priors = None,
+    posterior: Annotated[
+        Path | None,
+        typer.Option(metavar="RESULT.nc", help="Calibrate at this posterior, not at the prior."),
+    ] = None,
+    settings: Settings = None,
+    resume: Resume = False,
+):
+    """Fit simulated data and see whether posteriors hold the truth as often as they say.
+
+    Finished chunks are kept in CALIBRATION.nc.chunks until the ranks are written.
+    """
+    from bayesquake.diagnostics.calibration import calibrate as run_calibration
+    from bayesquake.diagnostics.ranks import calibration_table
+    from bayesquake.io.results import open_result, require_writable, write_netcdf
+    from bayesquake.zoo import load_model
+
+    require_writable(out)
+    chunks = out.with_name(f"{out.name}.chunks")
+    if chunks.exists() and not resume:
+        raise ResultError(f"{chunks}: holds an unfinished run; add --resume or delete the folder")
+    loaded = load_model(model)
+    design, options = split_design(loaded, parse_settings(settings))
+    with resumable(chunks), folder_of_parts(chunks):
+        with progress_bar(f"{model}: calibrating") as progress:
+            calibration = run_calibration(
+                loaded,
+                replicates,
+                driver=driver,
+                posterior=None if posterior is None else open_result(posterior),
+                seed=seed,
+                priors=priors,
+                design=design,
+                chains=chains,
+                warmup=warmup,
+                draws=draws,
+                directory=chunks,
+                progress=progress,
+                **options,
+            )
+        write_netcdf(calibration, out)
+    shutil.rmtree(chunks)
+    print_frame(calibration_table(calibration), f"{replicates} replicates")
+    console.print(f"{out}: written")
 
 
 @app.command()
@@ -327,28 +378,73 @@ def print_checks(result):
     return checks.passed
 
 
-def require_same_request(path, model, dataset, arguments):
-    """Raise unless a finished result is what a fit with these arguments would give.
+def print_frame(frame, title):
+    """Print a table of numbers, and of what is true or false, whose rows have names."""
+    table = Table(title=title, box=None)
+    table.add_column(frame.index.name, no_wrap=True)
+    for column in frame.columns:
+        table.add_column(column.replace("_", " "))
+    for name, *values in frame.itertuples():
+        cells = (str(value) if isinstance(value, bool) else f"{value:.3g}" for value in values)
+        table.add_row(name, *cells)
+    console.print(table)
+
+
+@contextlib.contextmanager
+def resumable(folder):
+    """Say what an interrupted command leaves, and end it with status 130."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        errors.print(
+            f"interrupted; {RESUME if folder.exists() else 'nothing was written'}", soft_wrap=True
+        )
+        raise typer.Exit(130) from None
+
+
+@contextlib.contextmanager
+def folder_of_parts(folder):
+    """Make a folder that does not outlive a command which puts nothing into it."""
+    folder.mkdir(exist_ok=True)
+    try:
+        yield
+    finally:
+        if not any(folder.iterdir()):
+            folder.rmdir()
+
+
+def is_complete(path, model, dataset, arguments):
+    """Return whether a file holds the whole result of a fit with these arguments.
 
     Raises
     ------
     ResultError
-        The result is of another request; the message names the difference.
+        It holds the whole result of another; the message names the difference.
     """
     from bayesquake.inference.fit import planned
     from bayesquake.io.identity import difference, request
     from bayesquake.io.results import open_result
 
+    if not path.exists():
+        return False
+    attributes = open_result(path).attrs
+    if attributes.get("interrupted"):
+        return False
     plan = planned(model, dataset, **arguments)
-    changed = difference(request(open_result(path).attrs), request(plan.attributes))
+    changed = difference(request(attributes), request(plan.attributes))
     if changed:
         raise ResultError(
             f"{path}: is complete already, but {changed}; give another --out, or leave out "
             "--resume to replace it"
         )
+    return True
 
 
-COMMAND_OPTIONS = ("chains", "warmup", "draws", "seed", "driver", "priors")
+COMMAND_OPTIONS = ("chains", "warmup", "draws", "seed", "driver", "priors", "posterior")
+COMMAND_FLAGS = ("resume",)
+NO_OPTIONS = ("checkpoint", "design", "directory", "progress")
+"""Arguments of the functions behind the commands that the commands give themselves."""
+
 WORDS = {"true": "True", "false": "False", "none": "None"}
 
 
@@ -358,7 +454,7 @@ def parse_settings(settings):
     Raises
     ------
     OptionError
-        A setting has no ``=``, or is an option of the command itself.
+        A setting has no ``=``, or is not for the model.
     """
     parsed = {}
     for setting in settings or []:
@@ -367,11 +463,25 @@ def parse_settings(settings):
             raise OptionError(f"--set {setting}: write it as key=value, for example end_days=1.0")
         if name in COMMAND_OPTIONS:
             raise OptionError(f"--set {setting}: write it as --{name} {value}")
+        if name in COMMAND_FLAGS:
+            raise OptionError(f"--set {setting}: write it as --{name}")
+        if name in NO_OPTIONS:
+            raise OptionError(f"--set {setting}: {name} is no option of the model")
         try:
             parsed[name] = ast.literal_eval(WORDS.get(value.lower(), value))
         except (ValueError, SyntaxError):
             parsed[name] = value
     return parsed
+
+
+def split_design(model, options):
+    """Split options into the design of simulations and the rest; some may be of both."""
+    from bayesquake.zoo import options_of
+
+    design = {name: value for name, value in options.items() if name in model.design}
+    both = options_of(model.prepare)
+    rest = {name: value for name, value in options.items() if name not in design or name in both}
+    return design, rest
 
 
 @contextlib.contextmanager
@@ -410,6 +520,3 @@ def main():
             raise
         errors.print(f"error: {problem}", markup=False, highlight=False, soft_wrap=True)
         sys.exit(2)
-    except KeyboardInterrupt:
-        errors.print("interrupted; nothing was written")
-        sys.exit(130)

@@ -13,6 +13,7 @@ __all__ = [
     "ModelNotFoundError",
     "OptionError",
     "PriorError",
+    "ReferencePosteriorError",
     "ResultError",
     "SimulationError",
 ]
@@ -52,3 +53,7 @@ class SimulationError(BayesquakeError):
 
 class ResultError(BayesquakeError):
     """A result file is missing, damaged or lacks a group that is needed."""
+
+
+class ReferencePosteriorError(BayesquakeError):
+    """A model has no reference posterior, or draws do not qualify as one."""

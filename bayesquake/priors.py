@@ -19,7 +19,7 @@ from pathlib import Path
 
 from bayesquake.errors import PriorError
 
-__all__ = ["PRIORS", "Prior", "read_priors", "resolve_priors"]
+__all__ = ["PRIORS", "Prior", "log_priors", "read_priors", "resolve_priors"]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -148,6 +148,27 @@ def read_priors(path):
         family = str(table["distribution"])
         priors[site] = Prior(family, tuple(sorted(arguments.items())), source=str(path))
     return priors
+
+
+def log_priors(priors, values):
+    """Return the log density of every prior at draws of its parameter.
+
+    Parameters
+    ----------
+    priors : mapping of str to Prior
+    values : mapping of str to (chain, draw, ...)
+        Constrained draws; a prior whose parameter is not among them is left out.
+
+    Returns
+    -------
+    dict of (chain, draw)
+    """
+    found = {}
+    for site, prior in priors.items():
+        if site in values:
+            log_density = prior.distribution().log_prob(values[site])
+            found[site] = log_density.reshape(*log_density.shape[:2], -1).sum(axis=2)
+    return found
 
 
 def _from_distribution(site, distribution):

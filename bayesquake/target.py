@@ -160,13 +160,13 @@ def _plain_target(generative, arrays):
         return {name: site["value"] for name, site in recorded.items() if name in reported}
 
     def log_prior(position, data):
-        without_data = block(seed(generative, 0), _is_observed)
+        without_data = block(seed(generative, 0), hide=observed)
         return -potential_energy(without_data, (data,), {}, unravel(position))
 
     def log_likelihood(position, data):
         values = info.postprocess_fn(data)(unravel(position))
         at_values = substitute(seed(generative, 0), data={name: values[name] for name in sites})
-        return log_joint_density(block(at_values, _is_latent), (data,), {}, {})[0]
+        return log_joint_density(block(at_values, hide=list(sites)), (data,), {}, {})[0]
 
     def prior_position(key, data):
         values = prior_draw(key, data)
@@ -178,6 +178,9 @@ def _plain_target(generative, arrays):
         for name, site in recorded.items()
         if site["type"] == "deterministic" or _is_latent(site)
     }
+    observed = [
+        name for name, site in recorded.items() if site["type"] == "sample" and site["is_observed"]
+    ]
     return Target(
         dim=flat.size,
         coordinates=tuple(_coordinate_names(sites)),
@@ -243,10 +246,6 @@ def _whitened_target(base, whitening, distributions):
 
 def _is_latent(site):
     return site["type"] == "sample" and not site["is_observed"]
-
-
-def _is_observed(site):
-    return site["type"] == "sample" and site["is_observed"]
 
 
 def _bijections(generative, values, data):

@@ -7,6 +7,7 @@ edits nothing else.
 
 import dataclasses
 import importlib
+import inspect
 import pkgutil
 from collections.abc import Callable, Mapping
 from importlib import resources
@@ -18,10 +19,12 @@ __all__ = [
     "Folds",
     "Model",
     "Quantity",
+    "SmallProblem",
     "Whitening",
     "card",
     "list_models",
     "load_model",
+    "options_of",
     "simulate_accepted",
 ]
 
@@ -90,6 +93,22 @@ class Folds:
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
+class SmallProblem:
+    """A simulated problem that is cheap to fit, for tests and first trials.
+
+    Attributes
+    ----------
+    design : mapping
+        Changes to the model's simulation design.
+    options : mapping
+        Options of ``model.prepare``.
+    """
+
+    design: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+    options: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
 class Model:
     """A generative model and what is needed to use it.
 
@@ -131,6 +150,8 @@ class Model:
     replicate : callable, optional
         ``(key, values, dataset) -> dataset``: data as they could have been, on the design of
         a real data set, at the values of one posterior draw.
+    small_problems : tuple of SmallProblem
+        Cheap problems, one for every form of the model.
     """
 
     name: str
@@ -151,6 +172,7 @@ class Model:
     folds: Folds | None = None
     simulate_arrays: Callable | None = None
     replicate: Callable | None = None
+    small_problems: tuple[SmallProblem, ...] = (SmallProblem(),)
 
 
 def list_models():
@@ -185,6 +207,15 @@ def card(name):
     """
     _require(name)
     return (resources.files("bayesquake.models") / name / "card.md").read_text(encoding="utf-8")
+
+
+def options_of(function):
+    """Return the names of a function's keyword-only options."""
+    return {
+        name
+        for name, parameter in inspect.signature(function).parameters.items()
+        if parameter.kind is inspect.Parameter.KEYWORD_ONLY
+    }
 
 
 ATTEMPTS = 200

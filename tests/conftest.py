@@ -1,6 +1,24 @@
+"""Where the tests find data, and how their processes share two cores."""
+
+import os
+import shutil
+import tempfile
 from pathlib import Path
 
 import pytest
+
+# Set before JAX is loaded, and inherited by pytest's workers and by the commands they run.
+os.environ.setdefault("XLA_FLAGS", "--xla_cpu_multi_thread_eigen=false")
+OWNS_CACHE = "JAX_COMPILATION_CACHE_DIR" not in os.environ
+if OWNS_CACHE:
+    os.environ["JAX_COMPILATION_CACHE_DIR"] = tempfile.mkdtemp(prefix="bayesquake_tests_")
+    os.environ["JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"] = "0.5"
+
+
+def pytest_unconfigure():
+    """Remove the cache of compiled programs that this process made."""
+    if OWNS_CACHE:
+        shutil.rmtree(os.environ["JAX_COMPILATION_CACHE_DIR"], ignore_errors=True)
 
 
 @pytest.fixture(scope="session")

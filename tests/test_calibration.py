@@ -1,5 +1,7 @@
 """Calibration runs are reproducible, resume, and accept a right posterior."""
 
+import dataclasses
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -8,9 +10,10 @@ import pytest
 
 import bayesquake as bq
 from bayesquake.diagnostics.calibration import calibrate
-from bayesquake.diagnostics.ranks import calibration_table, rank_ecdf, ranks_of
-from bayesquake.experiments.benchmarks.eight_groups import EIGHT_GROUPS
-from bayesquake.zoo import simulate_accepted
+from bayesquake.diagnostics.ranks import RANK_DRAWS, calibration_table, rank_ecdf, ranks_of
+from bayesquake.diagnostics.simulations import from_posterior
+from bayesquake.errors import SimulationError
+from bayesquake.experiments.benchmarks.eight_groups import EIGHT_GROUPS, SCHOOLS
 
 PRIORS = {
     "log_K": dist.Normal(-5.0, 0.3),
@@ -81,17 +84,51 @@ def test_ranks_of_the_prior_itself_are_uniform_and_those_of_a_narrow_fit_are_not
     assert inside[1] == 0
 
 
-def test_a_posterior_is_calibrated_at_real_data():
-    model = bq.load_model("aftershock_rate")
-    _, dataset, _ = simulate_accepted(model, jax.random.key(3), RUN["design"], priors=PRIORS)
-    options = {name: RUN[name] for name in ("basis_size", "knots", "length")}
-    result = bq.fit(model, dataset, priors=PRIORS, warmup=200, draws=200, seed=1, **options)
-    calibration = calibrate(
-        model, 6, posterior=result, priors=PRIORS, warmup=200, draws=200, chunk=6, **options
-    )
-    drawn = result["posterior"]["p"].to_numpy().ravel()
-    assert np.isin(calibration["truth"].sel(quantity="p"), drawn).all()
-    narrower = calibration["sd"].mean("replicate").sel(quantity="p") < drawn.std()
-    assert narrower
-    errors = (calibration["mean"] - calibration["truth"]) / calibration["sd"]
-    assert np.abs(errors).max() < 6
+def refusing(key, values, dataset):
+    """Refuse about half of the replicates, those of a large first effect."""
+    replica = EIGHT_GROUPS.replicate(key, values, dataset)
+    if replica["y"][0] > 12.0:
+        raise SimulationError("the first effect is too large")
+    return replica
+
+
+@pytest.mark.parametrize("replicate", [EIGHT_GROUPS.replicate, refusing], ids=["all", "half"])
+def test_a_posterior_is_calibrated_at_its_own_data(replicate):
+    model = dataclasses.replace(EIGHT_GROUPS, replicate=replicate)
+    result = bq.fit(model, SCHOOLS, warmup=300, draws=1000, seed=1)
+    replicates = 200
+    calibration = calibrate(model, replicates, posterior=result, chunk=100, warmup=300)
+    drawn = result["posterior"]["mu"].to_numpy().ravel()
+    assert np.isin(calibration["truth"].sel(quantity="mu"), drawn).all()
+    assert bool(calibration["refused"].any()) == (replicate is refusing)
+    table = calibration_table(calibration)
+    assert np.abs(table["mean_rank"] - 0.5).max() < 4 / np.sqrt(12 * replicates)
+    assert table["chi2_p"].min() > 1e-3
+
+
+def test_replicate_and_data_enter_the_posterior_together():
+    result = bq.fit(EIGHT_GROUPS, SCHOOLS, warmup=100, draws=100, seed=1)
+    simulations = from_posterior(EIGHT_GROUPS, result, jax.random.split(jax.random.key(2), 1))
+    arrays = jax.tree.map(lambda leaf: leaf[0], simulations.take([0]))
+    real, replica = arrays
+    together = simulations.target(arrays)
+    alone = bq.target(EIGHT_GROUPS, SCHOOLS)
+    position = alone.initial(jax.random.key(3), alone.data)
+    expected = alone.log_density(position, real) + alone.log_likelihood(position, replica)
+    assert np.isclose(together.log_density(position, arrays), expected, rtol=1e-12)
+    assert not np.allclose(real["y"], replica["y"])
+
+
+def test_ranks_use_draws_of_every_chain_alike():
+    draws = np.repeat([[0.0] * 98 + [1.0] * 98], 1, axis=0)
+    assert abs(int(ranks_of(draws, np.array([0.5]))[0]) - RANK_DRAWS / 2) <= 1
+
+
+def test_chunks_of_another_posterior_are_not_taken_over(tmp_path):
+    narrow = {"mu": dist.Normal(0.0, 0.1)}
+    runs = []
+    for priors in (None, narrow):
+        result = bq.fit(EIGHT_GROUPS, SCHOOLS, warmup=100, draws=100, seed=1, priors=priors)
+        runs.append(calibrate(EIGHT_GROUPS, 2, posterior=result, chunk=2, directory=tmp_path))
+    assert abs(float(runs[1]["truth"].sel(quantity="mu").max())) < 0.5
+    assert not np.array_equal(runs[0]["truth"], runs[1]["truth"])

@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 import xarray as xr
 
-from bayesquake.cli import main, parse_settings
+from bayesquake.cli import main, parse_settings, split_design
 from bayesquake.errors import OptionError
+from bayesquake.zoo import load_model
 
 FAST = ["--chains", "2", "--warmup", "50", "--draws", "50"]
 COARSE = ["--set", "basis_size=16", "--set", "knots=33"]
@@ -135,7 +136,17 @@ def test_simulate_fit_check_report_provenance(tmp_path, run):
     )
     assert status == 0
     fit = ["fit", "aftershock_rate", data, "--out", out, "--seed", 1, *COARSE]
-    assert run(*fit, "--chains", "4", "--warmup", "200", "--draws", "20")[0] == 0
+    fit += ["--chains", "4", "--warmup", "200", "--draws", "20"]
+    assert run(*fit)[0] == 0
+    assert {path.name for path in tmp_path.iterdir()} == {"data.nc", "result.nc"}
+    written = out.stat().st_mtime_ns
+    status, said, _ = run(*fit, "--resume")
+    assert status == 0
+    assert "complete already" in said
+    status, _, error = run(*fit, "--resume", "--draws", "30")
+    assert status == 2
+    assert "draws was 20 and is now 30" in error
+    assert out.stat().st_mtime_ns == written
     status, table, _ = run("check", out)
     assert status == 1
     assert "fail" in table
@@ -152,6 +163,42 @@ def test_simulate_fit_check_report_provenance(tmp_path, run):
             assert variable.attrs.get("units"), f"{group.path}/{name} has no units"
 
 
+@pytest.mark.slow
+def test_a_calibration_is_written_and_its_parts_removed(tmp_path, run):
+    out = tmp_path / "ranks.nc"
+    calibrate = ["calibrate", "aftershock_rate", "--replicates", "2", "--out", out]
+    calibrate += ["--driver", "laplace", "--draws", "100", "--set", "maximum_events=128"]
+    status, table, _ = run(*calibrate, "--set", "knots=33", "--set", "basis_size=12")
+    assert status == 0
+    assert "log_sigma" in table
+    assert [path.name for path in tmp_path.iterdir()] == ["ranks.nc"]
+    ranks = xr.open_dataset(out)["rank"]
+    assert ranks.sizes["replicate"] == 2
+    assert ranks.min() >= 0
+    assert ranks.max() <= 99
+
+
+def test_an_unfinished_calibration_is_neither_lost_nor_left_by_an_error(tmp_path, run):
+    out, parts = tmp_path / "ranks.nc", tmp_path / "ranks.nc.chunks"
+    calibrate = ["calibrate", "aftershock_rate", "--replicates", "2", "--out", out]
+    status, _, error = run(*calibrate, "--set", "knot=33")
+    assert status == 2
+    assert "knot" in error
+    assert list(tmp_path.iterdir()) == []
+    parts.mkdir()
+    status, _, error = run(*calibrate)
+    assert status == 2
+    assert "--resume" in error
+
+
+def test_a_design_and_the_fit_share_the_options_of_both():
+    model = load_model("aftershock_rate")
+    options = {"knots": 33, "M0": 6.0, "basis_size": 12, "chunk": 5}
+    design, rest = split_design(model, options)
+    assert design == {"knots": 33, "M0": 6.0}
+    assert rest == {"knots": 33, "basis_size": 12, "chunk": 5}
+
+
 def test_list_and_show_name_the_model(run):
     assert "aftershock_rate" in run("list")[1]
     assert "Omori" in run("show", "aftershock_rate")[1]
@@ -163,5 +210,11 @@ def test_settings_are_read_as_python_literals():
         "backend": "quasisep",
         "sort": True,
     }
-    with pytest.raises(OptionError, match="key=value"):
-        parse_settings(["end_days"])
+    for setting, words in (
+        ("end_days", "key=value"),
+        ("draws=5", "--draws 5"),
+        ("resume=yes", "--resume$"),
+        ("checkpoint=here", "no option"),
+    ):
+        with pytest.raises(OptionError, match=words):
+            parse_settings([setting])

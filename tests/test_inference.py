@@ -10,12 +10,21 @@ import pytest
 from scipy import stats
 
 from bayesquake.errors import DriverError, InitialPointError, OptionError
-from bayesquake.inference.chees import chees
+from bayesquake.inference.adaptation import (
+    ADAPT_STEP,
+    DRAW,
+    FINISH,
+    METRICS,
+    UPDATE_METRIC,
+    warmup_stages,
+)
+from bayesquake.inference.chees import chees, chees_program
 from bayesquake.inference.compilation import recorded_compilations
 from bayesquake.inference.laplace import laplace
-from bayesquake.inference.mclmc import mclmc
+from bayesquake.inference.mclmc import mclmc, mclmc_program
 from bayesquake.inference.mode import find_mode
-from bayesquake.inference.nuts import nuts
+from bayesquake.inference.nuts import nuts, nuts_program
+from bayesquake.inference.run import compiled
 from bayesquake.target import Target
 
 COVARIANCE = np.array([[1.0, 0.6, 0.0], [0.6, 2.0, -0.3], [0.0, -0.3, 0.5]])
@@ -85,12 +94,43 @@ def test_same_seed_gives_the_same_draws_and_another_seed_others():
     assert not np.array_equal(first.positions, other.positions)
 
 
-def test_new_data_of_equal_shape_compile_nothing():
-    nuts(GAUSSIAN, chains=2, warmup=100, draws=100, seed=3)
-    with recorded_compilations() as compiled:
+@pytest.mark.parametrize("driver", CHAIN_DRIVERS)
+def test_new_data_and_other_lengths_compile_nothing(driver):
+    run = CHAIN_DRIVERS[driver]
+    run(GAUSSIAN, warmup=100, draws=150, seed=3)
+    with recorded_compilations() as record:
         moved = dataclasses.replace(GAUSSIAN, data=jnp.asarray(MEAN + 1))
-        nuts(moved, chains=2, warmup=100, draws=100, seed=5)
-    assert compiled.count == 0
+        run(moved, warmup=230, draws=370, seed=5)
+    assert record.count == 0
+
+
+@pytest.mark.parametrize(
+    "program", [nuts_program(gaussian), chees_program(gaussian), mclmc_program(gaussian)]
+)
+def test_a_block_program_compiles_once(program):
+    keys = jax.random.split(jax.random.key(0), 8)
+    start = jnp.zeros((8, 3)) + jnp.arange(3.0)
+    state = compiled(program.start)(keys, start, GAUSSIAN.data)
+    block = jax.jit(program.block)
+    for stages in (program.stages(100), np.zeros(100, int)):
+        state, *_ = block(state, GAUSSIAN.data, stages)
+    assert block._cache_size() == 1
+
+
+@pytest.mark.parametrize("driver", ["nuts-diagonal", "chees"])
+def test_energies_vary_as_their_resampling_does(driver):
+    made = CHAIN_DRIVERS[driver](GAUSSIAN, warmup=300, draws=1000, seed=4)
+    energy = made.statistics["energy"]
+    potential = -made.log_density
+    assert np.isfinite(energy).all()
+    assert (energy >= potential - 1e-9).all()
+    assert np.isclose((energy - potential).mean(), 1.5, atol=0.15)
+
+
+def test_nothing_adapts_after_warmup():
+    for run in CHAIN_DRIVERS.values():
+        step_size = run(GAUSSIAN, warmup=100, draws=200, seed=4).statistics["step_size"]
+        assert np.unique(step_size).size == 1
 
 
 def test_draws_that_do_not_fill_a_block_are_cut_not_dropped():
@@ -130,7 +170,60 @@ def test_a_start_that_is_not_finite_names_the_coordinates():
         nuts(nowhere, chains=2, warmup=10, draws=10)
 
 
+def test_a_start_without_a_gradient_is_refused():
+    cusp = target_of(lambda position, data: -jnp.sqrt((position**2).sum()))
+    flat_start = dataclasses.replace(cusp, initial=lambda key, data: jnp.zeros(3))
+    with pytest.raises(InitialPointError, match="gradient"):
+        nuts(flat_start, chains=2, warmup=10, draws=10)
+
+
+def test_chains_may_start_where_pathfinder_ends():
+    near = nuts(GAUSSIAN, chains=4, warmup=20, draws=10, seed=1, initial="pathfinder")
+    assert np.abs(near.positions - MEAN).max() < 10
+    with pytest.raises(OptionError, match="initial"):
+        nuts(GAUSSIAN, chains=2, warmup=10, draws=10, initial="zero")
+
+
+def test_chees_needs_chains_to_learn_from():
+    with pytest.raises(DriverError, match="at least 8"):
+        chees(GAUSSIAN, chains=4, warmup=10, draws=10)
+
+
+def test_mclmc_needs_two_dimensions():
+    with pytest.raises(DriverError, match="one dimension"):
+        mclmc(dataclasses.replace(GAUSSIAN, dim=1), warmup=10, draws=10)
+
+
+@pytest.mark.parametrize(
+    ("driver", "setting"),
+    [
+        (nuts, {"target_accept": 1.2}),
+        (nuts, {"max_tree_depth": 0}),
+        (nuts, {"metric": "round"}),
+        (chees, {"max_steps": 0}),
+        (mclmc, {"max_steps": 2.7}),
+    ],
+)
+def test_settings_that_make_no_sense_are_refused(driver, setting):
+    with pytest.raises(OptionError, match=next(iter(setting))):
+        driver(GAUSSIAN, **setting)
+
+
 @pytest.mark.parametrize("setting", [{"chains": 0}, {"draws": -1}, {"warmup": 1.5}])
 def test_sizes_that_make_no_sense_are_refused(setting):
     with pytest.raises(OptionError, match=next(iter(setting))):
         nuts(GAUSSIAN, **setting)
+
+
+@pytest.mark.parametrize("metric", METRICS)
+@pytest.mark.parametrize("warmup", [1, 10, 50, 200, 1000])
+def test_warmup_ends_with_the_step_size_and_windows_grow(metric, warmup):
+    stages = warmup_stages(metric, warmup)
+    assert stages.shape == (warmup,)
+    assert stages[-1] == FINISH
+    assert (stages != DRAW).all()
+    updates = np.flatnonzero(stages == UPDATE_METRIC)
+    if warmup >= 50:
+        assert updates[-1] < warmup - 5
+        assert np.diff(updates, prepend=-1).max() <= 0.6 * warmup + 10
+        assert (stages[updates[-1] + 1 : -1] == ADAPT_STEP).all()

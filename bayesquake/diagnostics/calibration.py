@@ -19,15 +19,15 @@ from bayesquake.diagnostics.ranks import INTERVAL, RANK_DRAWS, ranks_of
 from bayesquake.diagnostics.replicates import fit_replicates
 from bayesquake.diagnostics.simulations import from_posterior, from_prior
 from bayesquake.errors import OptionError
+from bayesquake.inference.chees import FEWEST_CHAINS
 from bayesquake.inference.fit import driver_named, split_options
 from bayesquake.inference.run import positive_integer
-from bayesquake.io.provenance import model_hash
+from bayesquake.io.provenance import dataset_hash, model_hash
 from bayesquake.io.results import write_netcdf
 from bayesquake.priors import resolve_priors
 
 __all__ = ["calibrate"]
 
-FEWEST_CHAINS = {"chees": 8}
 RANK_NOTE = {"units": "see the model's quantities"}
 
 
@@ -55,10 +55,11 @@ def calibrate(
     model : bayesquake.zoo.Model
     replicates : int
     driver : str
-        Any of `bayesquake.inference.fit.DRIVERS`.
+        Any of `bayesquake.inference.fit.DRIVERS`; at a posterior, one that runs Markov chains.
     posterior : xarray.DataTree, optional
         A fit of real data: parameters are drawn from its posterior instead of the prior,
-        and each replicate is fitted together with those data.
+        and each replicate is fitted together with those data, with the priors and the
+        options of that fit.
     seed : int
         Replicate i depends on the seed and i alone.
     priors, design : optional
@@ -89,7 +90,11 @@ def calibrate(
     replicates = positive_integer("replicates", replicates)
     chunk = positive_integer("chunk", chunk)
     warmup = positive_integer("warmup", warmup)
-    chains = FEWEST_CHAINS.get(driver, 1) if chains is None else positive_integer("chains", chains)
+    chains = (
+        (FEWEST_CHAINS if driver == "chees" else 1)
+        if chains is None
+        else positive_integer("chains", chains)
+    )
     if positive_integer("draws", draws) * chains < RANK_DRAWS:
         raise OptionError(
             f"draws = {draws} in {chains} chains are fewer than the {RANK_DRAWS} of a rank"
@@ -97,7 +102,7 @@ def calibrate(
     settings = {
         "model": model.name,
         "model_hash": model_hash(model),
-        "posterior_of": "" if posterior is None else posterior.attrs["data_hash"],
+        "posterior": None if posterior is None else _draws_hash(posterior),
         "driver": driver,
         "replicates": replicates,
         "seed": seed,
@@ -109,13 +114,18 @@ def calibrate(
         "design": {name: repr(value) for name, value in (design or {}).items()},
         "options": options,
     }
-    json.dumps(settings)
+    _require_plain(settings)
     split = split_options(model, driver_named(driver), options)
+    if posterior is not None and (priors or design or split["prepare"]):
+        raise OptionError(
+            "calibration at a posterior takes priors, design and options from that fit; leave out "
+            + ", ".join(["priors"] * bool(priors) + ["design"] * bool(design) + [*split["prepare"]])
+        )
     keys = jax.random.split(jax.random.key(seed), replicates)
     if posterior is None:
         simulations = from_prior(model, keys, design=design, priors=priors, **split["prepare"])
     else:
-        simulations = from_posterior(model, posterior, keys, priors=priors, **split["prepare"])
+        simulations = from_posterior(model, posterior, keys)
     done = []
     for indices in _chunks(simulations, chunk):
         path = None if directory is None else Path(directory) / f"chunk_{indices[0]:05d}.nc"
@@ -129,6 +139,19 @@ def calibrate(
         if progress is not None:
             progress(sum(part.sizes["replicate"] for part in done), replicates)
     return xr.concat(done, "replicate", combine_attrs="drop_conflicts").sortby("replicate")
+
+
+def _require_plain(settings):
+    try:
+        json.dumps(settings)
+    except TypeError as problem:
+        raise OptionError(
+            f"the options must be numbers, text or lists of them: {problem}"
+        ) from None
+
+
+def _draws_hash(result):
+    return dataset_hash(result["posterior"].to_dataset()) + result.attrs["configuration"]
 
 
 def _chunks(simulations, chunk):

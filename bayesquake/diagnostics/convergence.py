@@ -112,7 +112,7 @@ def check(result):
         The result lacks a posterior.
     """
     posterior, statistics = _posterior(result), result["sample_stats"].to_dataset()
-    if "log_weight" in statistics:
+    if result.attrs.get("approximate", 0):
         return CheckReport(tuple(_approximation_rows(result)))
     quantities = posterior.filter_by_attrs(auxiliary=lambda flag: flag != 1)
     rows = [
@@ -124,33 +124,39 @@ def check(result):
     if latents.data_vars:
         row = _worst(latents, "R-hat of latents", array_stats.rhat, {}, np.max, RHAT_LIMIT)
         rows.append(dataclasses.replace(row, passed=None))
-    divergent = float(statistics["diverging"].mean())
-    energy = float(
-        np.min(array_stats.bfmi(statistics["energy"].to_numpy(), chain_axis=0, draw_axis=1))
-    )
-    rows += [
-        CheckRow(
-            "divergences",
-            divergent,
-            f"< {DIVERGENCE_LIMIT:.1%} of draws",
-            divergent < DIVERGENCE_LIMIT,
-            "share of trajectories that left the energy surface",
-        ),
-        CheckRow(
-            "E-BFMI",
-            energy,
-            f"> {ENERGY_LIMIT}",
-            energy > ENERGY_LIMIT,
-            "how well momentum draws explore the energy, worst chain",
-        ),
+    if "diverging" in statistics:
+        divergent = float(statistics["diverging"].mean())
+        rows.append(
+            CheckRow(
+                "divergences",
+                divergent,
+                f"< {DIVERGENCE_LIMIT:.1%} of draws",
+                divergent < DIVERGENCE_LIMIT,
+                "share of trajectories that left the energy surface",
+            )
+        )
+    if "energy" in statistics:
+        energy = float(
+            np.min(array_stats.bfmi(statistics["energy"].to_numpy(), chain_axis=0, draw_axis=1))
+        )
+        rows.append(
+            CheckRow(
+                "E-BFMI",
+                energy,
+                f"> {ENERGY_LIMIT}",
+                energy > ENERGY_LIMIT,
+                "how well momentum draws explore the energy, worst chain",
+            )
+        )
+    rows.append(
         CheckRow(
             "finished",
             float(not result.attrs["interrupted"]),
             "1",
             not result.attrs["interrupted"],
             "whether the run was left to its end",
-        ),
-    ]
+        )
+    )
     return CheckReport(tuple(rows))
 
 

@@ -10,8 +10,6 @@ Vehtari, Gelman & Gabry 2017, doi:10.1007/s11222-016-9696-4;
 Vehtari et al. 2024, doi:10.48550/arXiv.1507.02646.
 """
 
-import json
-
 import jax
 import numpy as np
 import xarray as xr
@@ -20,8 +18,8 @@ from scipy.special import logsumexp
 
 from bayesquake.diagnostics.convergence import PARETO_LIMIT
 from bayesquake.errors import ResultError
-from bayesquake.inference.fit import DRIVERS, constrained, options_of
-from bayesquake.priors import Prior
+from bayesquake.inference.configuration import configuration_of
+from bayesquake.inference.fit import constrained, driver_named
 from bayesquake.target import target_of_arrays
 from bayesquake.zoo import load_model
 
@@ -84,33 +82,17 @@ def _refits(result, folds, seed):
     model = load_model(result.attrs["model"])
     if model.folds is None:
         raise ResultError(f"{model.name} defines no folds, so none can be left out")
-    configuration = json.loads(result.attrs["configuration"])
-    dataset = model.read(result["observed_data"].to_dataset())
-    full = model.prepare(dataset, **_prepare_options(model, configuration["options"]))
-    priors = _priors(configuration)
-    driver = DRIVERS[configuration["driver"]]
+    configuration = configuration_of(result, model)
+    full = model.prepare(configuration.dataset, **configuration.prepare_options)
+    driver = driver_named(configuration.driver)
     terms_of = jax.jit(jax.vmap(lambda values: model.folds.terms(values, full)))
     for fold in folds:
-        target = target_of_arrays(model, model.folds.without(full, fold), priors)
-        made = driver(target, seed=seed + fold, **configuration["settings"])
+        target = target_of_arrays(model, model.folds.without(full, fold), configuration.priors)
+        made = driver(target, seed=seed + fold, **configuration.settings)
         draws = constrained(target, made.positions)
         flat = {name: values.reshape(-1, *values.shape[2:]) for name, values in draws.items()}
         terms = terms_of(flat)[:, fold]
         yield float(logsumexp(terms) - np.log(terms.size))
-
-
-def _prepare_options(model, options):
-    return {name: value for name, value in options.items() if name in options_of(model.prepare)}
-
-
-def _priors(configuration):
-    return {
-        site: Prior(
-            table["distribution"],
-            tuple(sorted((k, v) for k, v in table.items() if k != "distribution")),
-        )
-        for site, table in configuration["priors"].items()
-    }
 
 
 def posterior_predictive_pvalues(result):

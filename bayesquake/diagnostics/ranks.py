@@ -6,6 +6,8 @@ Talts et al. 2018, doi:10.48550/arXiv.1804.06788;
 Säilynoja, Bürkner & Vehtari 2022, doi:10.1007/s11222-022-10090-6 (simultaneous bands).
 """
 
+import functools
+
 import numpy as np
 import pandas as pd
 from arviz_stats.ecdf_utils import ecdf_pit
@@ -36,9 +38,8 @@ def ranks_of(draws, truth):
     (replicate, ...) of int
         0 to `RANK_DRAWS`.
     """
-    spacing = draws.shape[1] // RANK_DRAWS
-    thinned = draws[:, spacing - 1 :: spacing][:, :RANK_DRAWS]
-    return (thinned < truth[:, None]).sum(axis=1)
+    spread = np.linspace(0, draws.shape[1] - 1, RANK_DRAWS).round().astype(int)
+    return (draws[:, spread] < truth[:, None]).sum(axis=1)
 
 
 def rank_ecdf(ranks, rank_draws=RANK_DRAWS):
@@ -56,7 +57,17 @@ def rank_ecdf(ranks, rank_draws=RANK_DRAWS):
     """
     rng = np.random.default_rng(TIE_SEED)
     share = (ranks + rng.uniform(size=ranks.size)) / (rank_draws + 1)
-    return ecdf_pit(share, BAND, BAND_SIMULATIONS, rng=rng)
+    points, lower, upper = _band(ranks.size)
+    return points, np.searchsorted(np.sort(share), points, side="right") / ranks.size, lower, upper
+
+
+@functools.cache
+def _band(count):
+    """Return the points of an ECDF of so many values, and its band."""
+    uniform = (np.arange(count) + 0.5) / count
+    rng = np.random.default_rng(TIE_SEED)
+    points, _, lower, upper = ecdf_pit(uniform, BAND, BAND_SIMULATIONS, rng=rng)
+    return points, lower, upper
 
 
 def calibration_table(calibration, bins=10):
@@ -75,7 +86,9 @@ def calibration_table(calibration, bins=10):
         By quantity: ``mean_rank`` (0 to 1), ``chi2_p``, ``inside_band`` (whether the rank ECDF
         stays in its simultaneous 95 % band), ``coverage`` of the central 90 % interval, counted
         by ranks and so free of the error of sample quantiles, its Monte-Carlo
-        ``standard_error`` and ``binomial_p``.
+        ``standard_error`` and ``binomial_p``. The attributes ``low_ess_share``, the share of
+        replicates with fewer effective draws than a rank needs, and ``divergent_share``
+        say how far the ranks themselves can be trusted.
     """
     n = calibration.sizes["replicate"]
     ranks = calibration["rank"].to_numpy()
@@ -102,4 +115,8 @@ def calibration_table(calibration, bins=10):
                 ),
             }
         )
-    return pd.DataFrame(rows).set_index("quantity")
+    table = pd.DataFrame(rows).set_index("quantity")
+    table.attrs["low_ess_share"] = float((calibration["minimum_ess"] < rank_draws).mean())
+    if "divergences" in calibration:
+        table.attrs["divergent_share"] = float((calibration["divergences"] > 0).mean())
+    return table

@@ -11,22 +11,17 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from bayesquake.inference.chees import chees_program
+from bayesquake.errors import DriverError, InitialPointError
+from bayesquake.inference.chees import chees_program, require_chains
 from bayesquake.inference.fit import driver_named
-from bayesquake.inference.mclmc import mclmc_program
+from bayesquake.inference.mclmc import mclmc_program, require_dimensions
 from bayesquake.inference.nuts import nuts_program
 from bayesquake.inference.run import run_blocks_of_many
 
 __all__ = ["CHAIN_PROGRAMS", "fit_replicates"]
 
-CHAIN_PROGRAMS = {
-    "nuts": functools.partial(
-        nuts_program, metric="diagonal", target_accept=0.85, max_tree_depth=10
-    ),
-    "chees": functools.partial(chees_program, target_accept=0.651, max_steps=1000),
-    "mclmc": functools.partial(mclmc_program, target_accept=0.9, max_steps=1000),
-}
-"""Programs of Markov-chain drivers by name, with their settings."""
+CHAIN_PROGRAMS = {"nuts": nuts_program, "chees": chees_program, "mclmc": mclmc_program}
+"""Programs of the Markov-chain drivers."""
 
 START_ATTEMPTS = 8
 START_STREAM, RUN_STREAM = 1000, 1001
@@ -57,35 +52,54 @@ def fit_replicates(driver, target, arrays, keys, *, chains, warmup, draws, setti
     statistics : dict of (replicate, chain, draw)
     data : pytree of arrays (replicate, ...)
         Conditioned, as the target's functions take them.
+
+    Raises
+    ------
+    DriverError
+        The driver does not apply, or fails on a replicate.
+    InitialPointError
+        A replicate has no usable starting point.
     """
     data = _conditioned(target.condition)(arrays)
     if driver not in CHAIN_PROGRAMS:
+        if starts is not None:
+            raise DriverError(
+                f"driver {driver} chooses where it starts; choose from {', '.join(CHAIN_PROGRAMS)}"
+            )
         positions, statistics = _one_by_one(driver, target, data, keys, chains, draws, settings)
         return positions, statistics, data
+    if driver == "chees":
+        require_chains(chains)
+    if driver == "mclmc":
+        require_dimensions(target)
     program = CHAIN_PROGRAMS[driver](target.log_density, **settings)
     stream = jax.vmap(jax.random.fold_in, (0, None))
     if starts is None:
-        starts = _starts(target.initial, target.log_density, chains)(
+        starts, usable = _starts(target.initial, target.log_density, chains)(
             stream(keys, START_STREAM), data
         )
+        if not usable.all():
+            raise InitialPointError(
+                f"replicate {int(np.argmin(usable))} of the chunk has no starting point of finite "
+                f"log density and gradient among {START_ATTEMPTS}; use tighter priors"
+            )
     run_keys = jax.vmap(lambda key: jax.random.split(key, chains))(stream(keys, RUN_STREAM))
     made = run_blocks_of_many(program, run_keys, starts, data, warmup=warmup, draws=draws)
     return made.pop("positions"), made, data
 
 
 def _one_by_one(driver, target, data, keys, chains, draws, settings):
-    seeds = jax.vmap(lambda key: jax.random.randint(key, (), 0, 2**31 - 1))(keys)
+    draw_seed = jax.vmap(
+        lambda key: jax.random.randint(jax.random.fold_in(key, RUN_STREAM), (), 0, 2**31 - 1)
+    )
     run = driver_named(driver)
-    fits = [
-        run(
-            dataclasses.replace(target, data=jax.tree.map(lambda leaf, i=i: leaf[i], data)),
-            chains=chains,
-            draws=draws,
-            seed=int(seed),
-            **settings,
-        )
-        for i, seed in enumerate(seeds)
-    ]
+    fits = []
+    for i, seed in enumerate(draw_seed(keys)):
+        own = dataclasses.replace(target, data=jax.tree.map(lambda leaf, i=i: leaf[i], data))
+        try:
+            fits.append(run(own, chains=chains, draws=draws, seed=int(seed), **settings))
+        except DriverError as problem:
+            raise DriverError(f"replicate {i} of the chunk: {problem}") from problem
     statistics = {
         name: np.stack([made.statistics[name] for made in fits]) for name in fits[0].statistics
     }
@@ -99,14 +113,16 @@ def _conditioned(condition):
 
 @functools.cache
 def _starts(initial, log_density, chains):
-    """Return a compiled ``(keys, data)`` that draws starts where the log density is finite."""
+    """Return a compiled ``(keys, data) -> starts, whether all are usable`` by replicate."""
 
     def of_chain(key, data):
         candidates = jax.vmap(initial, (0, None))(jax.random.split(key, START_ATTEMPTS), data)
-        usable = jnp.isfinite(jax.vmap(log_density, (0, None))(candidates, data))
-        return candidates[jnp.argmax(usable)]
+        density, gradient = jax.vmap(jax.value_and_grad(log_density), (0, None))(candidates, data)
+        usable = jnp.isfinite(density) & jnp.isfinite(gradient).all(axis=1)
+        return candidates[jnp.argmax(usable)], usable.any()
 
     def of_replicate(key, data):
-        return jax.vmap(of_chain, (0, None))(jax.random.split(key, chains), data)
+        found, usable = jax.vmap(of_chain, (0, None))(jax.random.split(key, chains), data)
+        return found, usable.all()
 
     return jax.jit(jax.vmap(of_replicate))

@@ -19,7 +19,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from bayesquake.errors import DriverError, SimulationError
+from bayesquake.errors import DriverError, OptionError, SimulationError
+from bayesquake.inference.configuration import configuration_of
 from bayesquake.inference.run import mapped
 from bayesquake.priors import resolve_priors
 from bayesquake.target import target_of_arrays
@@ -109,11 +110,12 @@ def from_prior(model, keys, *, design=None, priors=None, **options):
     )
 
 
-def from_posterior(model, result, keys, *, priors=None, **options):
+def from_posterior(model, result, keys):
     """Simulate data sets at draws of the posterior of a real one.
 
     The replicate is fitted together with the real data in the model's plain coordinates;
-    its chains start at other draws of that posterior.
+    its chains start at other draws of that posterior. A replicate that is refused, by the
+    simulator or because it exceeds the padding, is drawn anew with its parameters.
 
     Parameters
     ----------
@@ -122,10 +124,6 @@ def from_posterior(model, result, keys, *, priors=None, **options):
     result : xarray.DataTree
         From `bayesquake.fit`.
     keys : (replicate,) of keys
-    priors : optional
-        Of the result's own fit.
-    **options
-        Of ``model.prepare``, as in the result's own fit.
 
     Returns
     -------
@@ -140,18 +138,16 @@ def from_posterior(model, result, keys, *, priors=None, **options):
     """
     if model.replicate is None:
         raise DriverError(f"{model.name} cannot replicate a real data set; calibrate at its prior")
-    dataset = model.read(result["observed_data"].to_dataset())
+    configuration = configuration_of(result, model)
+    dataset, options = configuration.dataset, configuration.prepare_options
     observed = model.prepare(dataset, **options)
-    base = target_of_arrays(_unwhitened(model), observed, priors)
+    base = target_of_arrays(_unwhitened(model), observed, configuration.priors)
     posterior = result["posterior"].to_dataset().stack(sample=("chain", "draw"))
     values = {name: posterior[name].transpose("sample", ...).to_numpy() for name in posterior}
     count = posterior.sizes["sample"]
-    drawn = np.linspace(0, count - 1, len(keys)).astype(int)
-    replicated = [
-        _replicate_accepted(model, key, {name: v[i] for name, v in values.items()}, dataset)
-        for key, i in zip(keys, drawn, strict=True)
-    ]
-    prepared = [model.prepare(replica, **options) for replica, _ in replicated]
+    replicated = [_replicate_accepted(model, key, values, dataset, options) for key in keys]
+    drawn = np.array([i for i, *_ in replicated])
+    prepared = [arrays for _, arrays, *_ in replicated]
     truths = [
         model.calibrated({name: jnp.asarray(v[i]) for name, v in values.items()}, observed)
         for i in drawn
@@ -161,13 +157,18 @@ def from_posterior(model, result, keys, *, priors=None, **options):
     positions = np.asarray(mapped(base.unconstrain)(stored, base.data))
 
     def start(indices, chains):
-        rng = np.random.default_rng(np.asarray(jax.random.key_data(keys[indices[0]])).ravel())
-        return positions[rng.integers(count, size=(len(indices), chains))]
+        return np.stack([start_of(i, chains) for i in indices])
+
+    def start_of(i, chains):
+        """Return draws of the posterior other than the replicate's own."""
+        rng = np.random.default_rng(np.asarray(jax.random.key_data(keys[i])).ravel())
+        shift = rng.integers(1, count, size=chains)
+        return positions[(drawn[i] + shift) % count]
 
     return Simulations(
         truth=_by_name(truths),
-        size=np.array([_size(replica) for replica, _ in replicated]),
-        refused=np.array([refused for _, refused in replicated]),
+        size=np.array([size for *_, size, _ in replicated]),
+        refused=np.array([refused for *_, refused in replicated]),
         shapes=[_shapes(arrays) for arrays in prepared],
         take=lambda indices: _stack([(observed, prepared[i]) for i in indices]),
         target=lambda arrays: _augmented(base),
@@ -176,11 +177,19 @@ def from_posterior(model, result, keys, *, priors=None, **options):
     )
 
 
-def _replicate_accepted(model, key, values, dataset):
+def _replicate_accepted(model, key, values, dataset, options):
+    """Return a posterior draw's index, its prepared replicate, that one's size and refusals.
+
+    A refusal draws the parameters anew, for the rule must see the data alone.
+    """
+    count = len(next(iter(values.values())))
     for refused, attempt in enumerate(jax.random.split(key, ATTEMPTS)):
+        key_draw, key_data = jax.random.split(attempt)
+        i = int(jax.random.randint(key_draw, (), 0, count))
         try:
-            return model.replicate(attempt, values, dataset), refused
-        except SimulationError as problem:
+            replica = model.replicate(key_data, {name: v[i] for name, v in values.items()}, dataset)
+            return i, model.prepare(replica, **options), _size(replica), refused
+        except (SimulationError, OptionError) as problem:
             reason = problem
     raise SimulationError(f"{ATTEMPTS} replicates in a row were refused; the last: {reason}")
 

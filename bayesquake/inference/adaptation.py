@@ -16,14 +16,12 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
-from blackjax.adaptation.low_rank_adaptation import build_growing_window_schedule
 from blackjax.adaptation.metric_recipes import MetricCore, lookup_recipe
 from blackjax.adaptation.step_size import dual_averaging_adaptation
-from blackjax.adaptation.window_adaptation import build_schedule
 
 from bayesquake.errors import OptionError
 
-__all__ = ["ADAPT_STEP", "FINISH", "METRICS", "Adapted", "adaptation", "warmup_stages"]
+__all__ = ["DRAW", "METRICS", "Adapted", "adaptation", "warmup_stages"]
 
 DRAW, ADAPT_STEP, ADAPT_METRIC, UPDATE_METRIC, FINISH = range(5)
 """Stages: nothing; the step size; moments too; then the metric from them; the last step."""
@@ -37,8 +35,22 @@ RECIPES = {"diagonal": "fisher_diag", "dense": "welford_dense", "low_rank": "fis
 BUFFERED_DRAWS = 1000
 """Draws, of all chains together, from which a low-rank metric is made at most."""
 
+EARLY_SHARE, STEP_SIZE_SHARE = 0.3, 0.15
+"""Shares of warm-up with short windows, and at its end with the step size alone."""
+
+SHORT_WINDOWS = {"diagonal": 10, "dense": 50, "low_rank": 10}
+"""Steps; a covariance needs more draws than a variance."""
+
+FIRST_LONG_WINDOW, GROWTH = 80, 1.5
+SHORTEST_ADAPTATION = 20
+"""Steps of warm-up below which the metric is left as it begins."""
+
 FIRST_STEP_SIZE = 0.5
 """In units of the first metric, which takes the inverse gradients for scales."""
+
+
+SMALLEST_SCALE = 1e-20
+"""A metric below this comes from draws that did not move."""
 
 
 class Adapted(NamedTuple):
@@ -93,8 +105,9 @@ def adaptation(metric, target_accept):
     def update_metric(adapted, positions, gradients, acceptance):
         adapted = adapt_metric(adapted, positions, gradients, acceptance)
         state = core.final(adapted.core)
+        metric = _usable(state.inverse_mass_matrix, adapted.inverse_mass_matrix)
         step_size = averaged(adapted.averaging)
-        return Adapted(step_size, state.inverse_mass_matrix, averaging_start(step_size), state)
+        return Adapted(step_size, metric, averaging_start(step_size), state)
 
     def finish(adapted, positions, gradients, acceptance):
         adapted = adapt_step(adapted, positions, gradients, acceptance)
@@ -109,11 +122,23 @@ def adaptation(metric, target_accept):
 
 
 def warmup_stages(metric, warmup):
-    """Return the stage of every step of warm-up, (warmup,) int array on the host."""
-    schedule = build_schedule if metric == "dense" else build_growing_window_schedule
-    slow, last_of_window = np.asarray(schedule(warmup), int).T
-    stages = np.where(slow == 1, ADAPT_METRIC, ADAPT_STEP)
-    stages[last_of_window == 1] = UPDATE_METRIC
+    """Return the stage of every step of warm-up, (warmup,) int array.
+
+    Short windows come first, while the chains still approach; then windows that grow, the last
+    of which takes in what would be too short for another; at the end the step size alone.
+    """
+    metric_end = warmup - round(STEP_SIZE_SHARE * warmup)
+    if metric_end < SHORTEST_ADAPTATION:
+        stages = np.full(warmup, ADAPT_STEP)
+    else:
+        short = SHORT_WINDOWS[metric]
+        ends = list(range(short, int(EARLY_SHARE * warmup) + 1, short))
+        end, size = max(ends, default=0), FIRST_LONG_WINDOW
+        while end + size + GROWTH * size <= metric_end:
+            end, size = end + size, round(GROWTH * size)
+            ends.append(end)
+        stages = np.where(np.arange(warmup) < metric_end, ADAPT_METRIC, ADAPT_STEP)
+        stages[np.array([*ends, metric_end]) - 1] = UPDATE_METRIC
     stages[-1] = FINISH
     return stages
 
@@ -125,9 +150,17 @@ def _core(metric) -> MetricCore:
     return lookup_recipe(RECIPES[metric]).build_core(**buffer)
 
 
+def _usable(new, old):
+    """Return the new metric, or the old one where chains that stood still made it vanish."""
+    scales = new.sigma if hasattr(new, "sigma") else jnp.diagonal(new) if new.ndim == 2 else new
+    usable = jnp.isfinite(scales).all() & (scales > SMALLEST_SCALE).all()
+    return jax.tree.map(lambda leaf, kept: jnp.where(usable, leaf, kept), new, old)
+
+
 def _first_metric(identity, gradients):
     """Return the metric of scales 1 / |gradient|, the mean over chains, in the recipe's form."""
-    scale = 1 / jnp.clip(jnp.abs(gradients).mean(axis=0), 1e-10, 1e10)
+    slope = jnp.clip(jnp.abs(gradients).mean(axis=0), 0.0, 1e10)
+    scale = jnp.where(slope < 1e-10, 1.0, 1 / slope)
     if hasattr(identity, "sigma"):
         return identity._replace(sigma=jnp.sqrt(scale))
     return jnp.diag(scale) if identity.ndim == 2 else scale

@@ -3,8 +3,9 @@ r"""Jittered Hamiltonian Monte Carlo whose trajectory length the chains learn to
 The length :math:`\tau` climbs the change in the estimator of the expected square,
 :math:`\tfrac14 E (\|x' - E x\|^2 - \|x - E x\|^2)^2`, in coordinates scaled by the
 metric; positions :math:`x` are proposed to move to :math:`x'`. The criterion speaks for the
-bulk of the directions; the slowest sets a floor under the length, so that it turns too. All chains take the same number of steps, so a
-block wastes nothing on waiting for the longest trajectory: meant for 16 chains and more.
+bulk of the directions; the slowest sets a floor under the length, so that it turns too.
+All chains take the same number of steps, so a block wastes nothing on waiting for the
+longest trajectory: meant for 16 chains and more.
 
 References
 ----------
@@ -22,22 +23,22 @@ from blackjax.mcmc import hmc
 from blackjax.mcmc.dynamic_hmc import halton_sequence
 
 from bayesquake.errors import DriverError
-from bayesquake.inference.adaptation import ADAPT_STEP, FINISH, adaptation, warmup_stages
+from bayesquake.inference.adaptation import DRAW, adaptation, warmup_stages
 from bayesquake.inference.draws import BlockProgram
-from bayesquake.inference.run import positive_integer, run_blocks
+from bayesquake.inference.run import open_share, positive_integer, run_blocks
 from bayesquake.inference.slowest import Slowest, start_slowest, toward_slowest, turning_length
 
-__all__ = ["chees", "chees_program"]
+__all__ = ["FEWEST_CHAINS", "chees", "chees_program", "require_chains"]
 
 FEWEST_CHAINS = 8
 """Below this the criterion, an average over chains, is mostly noise."""
 
 LEARNING_RATE = 0.05
-LARGEST_UPDATE = 0.35
-"""Of the log length in one step."""
-
 FIRST_LENGTH = 1.0
 """In units of the metric's scales, where a standard normal has period 2π."""
+
+LOG_LENGTHS = (-7.0, 7.0)
+"""Range of the optimiser's log length, in which it stays while the floor decides."""
 
 HALTON_BITS = 30
 
@@ -51,6 +52,7 @@ def chees(
     seed=0,
     target_accept=0.651,
     max_steps=1000,
+    initial="prior",
     progress=None,
     checkpoint=None,
 ):
@@ -64,9 +66,12 @@ def chees(
     seed : int
         The same seed, versions and device give the same draws.
     target_accept : float
-        Acceptance probability that the step size is adapted to.
+        Acceptance probability, its harmonic mean over chains, that the step size is
+        adapted to.
     max_steps : int
         Leapfrog steps of a trajectory at most.
+    initial : {"prior", "pathfinder"}
+        Where chains start: at dispersed draws of the target, or of Pathfinder's paths.
     progress : callable, optional
         Called as ``progress(done, total, statistics)`` after every block.
     checkpoint : bayesquake.io.blocks.BlockFolder, optional
@@ -81,12 +86,12 @@ def chees(
     DriverError
         Fewer than 8 chains.
     """
-    if positive_integer("chains", chains) < FEWEST_CHAINS:
-        raise DriverError(
-            f"chees learns from its chains together and needs at least {FEWEST_CHAINS}, "
-            f"not {chains}; set chains to 16, or use driver nuts"
-        )
-    program = chees_program(target.log_density, float(target_accept), int(max_steps))
+    require_chains(chains)
+    program = chees_program(
+        target.log_density,
+        open_share("target_accept", target_accept),
+        positive_integer("max_steps", max_steps),
+    )
     return run_blocks(
         target,
         program,
@@ -94,9 +99,19 @@ def chees(
         warmup=warmup,
         draws=draws,
         seed=seed,
+        initial=initial,
         progress=progress,
         checkpoint=checkpoint,
     )
+
+
+def require_chains(chains):
+    """Raise `DriverError` if there are too few chains to learn from."""
+    if positive_integer("chains", chains) < FEWEST_CHAINS:
+        raise DriverError(
+            f"chees learns from its chains together and needs at least {FEWEST_CHAINS}, "
+            f"not {chains}; set chains to 16, or use driver nuts"
+        )
 
 
 class Length(NamedTuple):
@@ -129,17 +144,17 @@ class Chains(NamedTuple):
 
 
 @functools.cache
-def chees_program(log_density, target_accept, max_steps):
+def chees_program(log_density, target_accept=0.651, max_steps=1000):
     """Return the block program of the sampler for a log density ``(position, data)``."""
     start_adaptation, update_adaptation = adaptation("diagonal", target_accept)
     kernel = hmc.build_kernel()
-    optimizer = optax.chain(optax.adam(LEARNING_RATE), optax.clip(LARGEST_UPDATE))
+    optimizer = optax.adam(LEARNING_RATE)
 
     def start(keys, positions, data):
         states = jax.vmap(lambda position: hmc.init(position, lambda x: log_density(x, data)))(
             positions
         )
-        first = jnp.log(jnp.asarray(FIRST_LENGTH))
+        first = jnp.log(jnp.asarray(FIRST_LENGTH, float))
         length = Length(
             log_length=first,
             average=first,
@@ -159,23 +174,25 @@ def chees_program(log_density, target_accept, max_steps):
             jitter = halton_sequence(length.step, HALTON_BITS)
             trajectory_length = jnp.maximum(jnp.exp(length.average), turning_length(length.slowest))
             steps = jnp.ceil(jitter * trajectory_length / adapted.step_size)
-            steps = jnp.clip(steps, 1, max_steps).astype(int)
+            steps = jnp.clip(jnp.nan_to_num(steps, nan=1.0), 1, max_steps).astype(int)
 
             def move(key, state):
                 return kernel(key, state, at, adapted.step_size, adapted.inverse_mass_matrix, steps)
 
             states, info = jax.vmap(move)(moves, chains.states)
             everyone = states.logdensity.shape
+            scales = jnp.sqrt(adapted.inverse_mass_matrix)
+            kinetic = 0.5 * ((scales * info.momentum) ** 2).sum(axis=1)
+            stayed = kinetic - chains.states.logdensity
             statistics = {
                 "lp": states.logdensity,
                 "acceptance_rate": info.acceptance_rate,
                 "diverging": info.is_divergent,
-                "energy": info.energy,
+                "energy": jnp.where(info.is_accepted, info.energy, stayed),
                 "n_steps": jnp.broadcast_to(steps, everyone),
                 "step_size": jnp.broadcast_to(adapted.step_size, everyone),
                 "trajectory_length": jnp.broadcast_to(trajectory_length, everyone),
             }
-            scales = jnp.sqrt(adapted.inverse_mass_matrix)
             slope = jitter * criterion_slope(
                 chains.states.position,
                 info.proposal.position,
@@ -185,8 +202,9 @@ def chees_program(log_density, target_accept, max_steps):
             )
             slowest = toward_slowest(length.slowest, length.step, states.position, scales)
             learned = _climb(length, slope)._replace(slowest=slowest)
-            adapting = (stage >= ADAPT_STEP) & (stage <= FINISH)
-            length = jax.tree.map(lambda new, old: jnp.where(adapting, new, old), learned, length)
+            length = jax.tree.map(
+                lambda new, old: jnp.where(stage == DRAW, old, new), learned, length
+            )
             length = length._replace(step=length.step + 1)
             accepted = harmonic_mean(info.acceptance_rate)
             adapted = update_adaptation(
@@ -201,7 +219,7 @@ def chees_program(log_density, target_accept, max_steps):
         """Take one step of the optimiser up the slope."""
         gradient = jnp.where(jnp.isfinite(slope), -slope * jnp.exp(length.average), 0.0)
         updates, state = optimizer.update(gradient, length.optimizer)
-        log_length = length.log_length + updates
+        log_length = jnp.clip(length.log_length + updates, *LOG_LENGTHS)
         weight = (length.step + 1.0) ** -0.5
         average = (1 - weight) * length.average + weight * log_length
         return length._replace(log_length=log_length, average=average, optimizer=state)

@@ -16,6 +16,7 @@ STATISTIC_MEANINGS = {
     "step_size": "step size",
     "trajectory_length": "length of the trajectory before jitter",
     "log_weight": "log importance weight of the draw",
+    "log_evidence": "log evidence found by the run",
 }
 """Sample statistics by ArviZ's names."""
 

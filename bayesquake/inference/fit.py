@@ -1,6 +1,5 @@
 """Fit a model to a data set: target, driver, constrained draws, result."""
 
-import inspect
 import time
 from collections.abc import Callable
 from typing import Any, NamedTuple
@@ -13,16 +12,20 @@ import xarray as xr
 from bayesquake.errors import DriverError, OptionError
 from bayesquake.inference.chees import chees
 from bayesquake.inference.compilation import recorded_compilations
+from bayesquake.inference.configuration import described_priors
 from bayesquake.inference.draws import STATISTIC_MEANINGS, Draws
 from bayesquake.inference.laplace import laplace
 from bayesquake.inference.mclmc import mclmc
 from bayesquake.inference.nuts import nuts
+from bayesquake.inference.pathfinder import pathfinder
 from bayesquake.inference.run import mapped
+from bayesquake.inference.smc import smc
 from bayesquake.io.blocks import BlockFolder
 from bayesquake.io.identity import arrays_hash, run_identity
 from bayesquake.io.provenance import provenance
-from bayesquake.priors import resolve_priors
+from bayesquake.priors import log_priors, resolve_priors
 from bayesquake.target import target_of_arrays
+from bayesquake.zoo import options_of
 
 __all__ = ["DRIVERS", "Plan", "constrained", "fit", "options_of", "planned"]
 
@@ -30,6 +33,8 @@ DRIVERS: dict[str, Callable[..., Draws]] = {
     "nuts": nuts,
     "chees": chees,
     "mclmc": mclmc,
+    "smc": smc,
+    "pathfinder": pathfinder,
     "laplace": laplace,
 }
 PRIOR_DRAWS = 1000
@@ -45,9 +50,9 @@ def fit(
     dataset,
     *,
     driver=None,
-    chains=4,
+    chains=None,
     warmup=None,
-    draws=1000,
+    draws=None,
     seed=0,
     priors=None,
     progress=None,
@@ -64,9 +69,9 @@ def fit(
         From ``model.read`` or ``model.simulate``.
     driver : str, optional
         One of `DRIVERS`; the model's recommendation by default.
-    chains, warmup, draws : int
-        Number of chains; of warm-up steps (the model's recommendation by default) and of
-        kept draws in each.
+    chains, warmup, draws : int, optional
+        Number of chains, of warm-up steps and of kept draws in each; by default the model's
+        recommendation for its own driver, else the driver's.
     seed : int
         The same seed, versions and device give the same draws.
     priors : mapping or path, optional
@@ -116,6 +121,7 @@ def fit(
         groups = plan.completion(posterior, jax.tree.map(jnp.asarray, plan.arrays), key_complete)
         groups["posterior"] = _as_dataset(model, posterior).merge(groups["posterior"])
         groups["prior"] = _as_dataset(model, _prior_draws(target, key_prior))
+        groups["log_prior"] = _log_priors(resolve_priors(model, priors), posterior)
         groups["sample_stats"] = _statistics(made.statistics)
     observed = groups["observed_data"]
     observed.attrs.update(dataset.attrs)
@@ -159,12 +165,15 @@ def planned(model, dataset, *, driver, chains, warmup, draws, seed, priors, **op
     if isinstance(seed, bool) or not isinstance(seed, int) or seed < 0:
         raise OptionError(f"seed = {seed!r} must be an integer of at least 0")
     recommended = dict(model.recommended(dataset))
-    driver_name = recommended.pop("driver") if driver is None else driver
+    recommended_driver = recommended.pop("driver")
+    driver_name = recommended_driver if driver is None else driver
+    if driver_name != recommended_driver:
+        recommended = {}
     run = driver_named(driver_name)
     split = split_options(model, run, options)
-    settings = {"chains": chains, "draws": draws} | _accepted(run, recommended) | split["driver"]
-    if warmup is not None:
-        settings |= _accepted(run, {"warmup": warmup})
+    sizes = {"chains": chains, "warmup": warmup, "draws": draws}
+    given = {name: size for name, size in sizes.items() if size is not None}
+    settings = _accepted(run, recommended) | _accepted(run, given) | split["driver"]
 
     completion = model.complete(dataset, **split["complete"])
     arrays = model.prepare(dataset, **split["prepare"])
@@ -173,10 +182,7 @@ def planned(model, dataset, *, driver, chains, warmup, draws, seed, priors, **op
         "driver": driver_name,
         "settings": settings,
         "options": {**split["prepare"], **split["complete"]},
-        "priors": {
-            site: {"distribution": prior.family, **dict(prior.parameters)}
-            for site, prior in resolve_priors(model, priors).items()
-        },
+        "priors": described_priors(resolve_priors(model, priors)),
     }
     attributes = provenance(model, dataset, configuration, seed)
     attributes["arrays_hash"] = arrays_hash(arrays)
@@ -210,15 +216,6 @@ def driver_named(name):
     if name not in DRIVERS:
         raise DriverError(f"driver {name!r} is unknown; choose from {', '.join(DRIVERS)}")
     return DRIVERS[name]
-
-
-def options_of(function):
-    """Return the names of a function's keyword-only options."""
-    return {
-        name
-        for name, parameter in inspect.signature(function).parameters.items()
-        if parameter.kind is inspect.Parameter.KEYWORD_ONLY
-    }
 
 
 def split_options(model, driver, options):
@@ -269,6 +266,19 @@ def constrained(target, positions):
 def _prior_draws(target, key):
     values = mapped(target.prior_draw)(jax.random.split(key, PRIOR_DRAWS), target.data)
     return {name: np.asarray(draws)[None] for name, draws in values.items()}
+
+
+def _log_priors(priors, values):
+    return xr.Dataset(
+        {
+            site: (
+                ("chain", "draw"),
+                np.asarray(log_density),
+                {"units": "1", "long_name": f"log density of the prior of {site}"},
+            )
+            for site, log_density in log_priors(priors, values).items()
+        }
+    )
 
 
 def _as_dataset(model, values):

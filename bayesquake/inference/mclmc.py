@@ -23,12 +23,12 @@ from blackjax.mcmc.integrators import IntegratorState, isokinetic_mclachlan
 from blackjax.util import generate_unit_vector
 
 from bayesquake.errors import DriverError
-from bayesquake.inference.adaptation import ADAPT_STEP, FINISH, adaptation, warmup_stages
+from bayesquake.inference.adaptation import DRAW, adaptation, warmup_stages
 from bayesquake.inference.draws import BlockProgram
-from bayesquake.inference.run import run_blocks
+from bayesquake.inference.run import open_share, positive_integer, run_blocks
 from bayesquake.inference.slowest import Slowest, start_slowest, toward_slowest, turning_length
 
-__all__ = ["mclmc", "mclmc_program"]
+__all__ = ["mclmc", "mclmc_program", "require_dimensions"]
 
 GRADIENTS_PER_STEP = 2
 """Of the integrator of McLachlan."""
@@ -45,6 +45,7 @@ def mclmc(
     seed=0,
     target_accept=0.9,
     max_steps=1000,
+    initial="prior",
     progress=None,
     checkpoint=None,
 ):
@@ -61,6 +62,8 @@ def mclmc(
         Acceptance probability that the step size is adapted to.
     max_steps : int
         Steps of a trajectory at most.
+    initial : {"prior", "pathfinder"}
+        Where chains start: at dispersed draws of the target, or of Pathfinder's paths.
     progress : callable, optional
         Called as ``progress(done, total, statistics)`` after every block.
     checkpoint : bayesquake.io.blocks.BlockFolder, optional
@@ -75,12 +78,12 @@ def mclmc(
     DriverError
         The target has one dimension.
     """
-    if target.dim < 2:
-        raise DriverError(
-            "mclmc moves with momenta of unit length, which in one dimension cannot turn; "
-            "use driver nuts"
-        )
-    program = mclmc_program(target.log_density, float(target_accept), int(max_steps))
+    require_dimensions(target)
+    program = mclmc_program(
+        target.log_density,
+        open_share("target_accept", target_accept),
+        positive_integer("max_steps", max_steps),
+    )
     return run_blocks(
         target,
         program,
@@ -88,9 +91,19 @@ def mclmc(
         warmup=warmup,
         draws=draws,
         seed=seed,
+        initial=initial,
         progress=progress,
         checkpoint=checkpoint,
     )
+
+
+def require_dimensions(target):
+    """Raise `DriverError` if the target has one dimension."""
+    if target.dim < 2:
+        raise DriverError(
+            "mclmc moves with momenta of unit length, which in one dimension cannot turn; "
+            "use driver nuts"
+        )
 
 
 class Chains(NamedTuple):
@@ -104,7 +117,7 @@ class Chains(NamedTuple):
 
 
 @functools.cache
-def mclmc_program(log_density, target_accept, max_steps):
+def mclmc_program(log_density, target_accept=0.9, max_steps=1000):
     """Return the block program of the sampler for a log density ``(position, data)``."""
     start_adaptation, update_adaptation = adaptation("diagonal", target_accept)
 
@@ -125,7 +138,7 @@ def mclmc_program(log_density, target_accept, max_steps):
             scales = jnp.sqrt(adapted.inverse_mass_matrix)
             length = turning_length(chains.slowest)
             steps = jnp.ceil(halton_sequence(chains.step, HALTON_BITS) * length / adapted.step_size)
-            steps = jnp.clip(steps, 1, max_steps).astype(int)
+            steps = jnp.clip(jnp.nan_to_num(steps, nan=1.0), 1, max_steps).astype(int)
             integrate = isokinetic_mclachlan(at, adapted.inverse_mass_matrix)
             propose = adjusted_mclmc_proposal(
                 lambda state, step_size, *_: integrate(state, step_size),
@@ -154,9 +167,8 @@ def mclmc_program(log_density, target_accept, max_steps):
                 "trajectory_length": jnp.broadcast_to(length, everyone),
             }
             learned = toward_slowest(chains.slowest, chains.step, states.position, scales)
-            adapting = (stage >= ADAPT_STEP) & (stage <= FINISH)
             slowest = jax.tree.map(
-                lambda new, old: jnp.where(adapting, new, old), learned, chains.slowest
+                lambda new, old: jnp.where(stage == DRAW, old, new), learned, chains.slowest
             )
             adapted = update_adaptation(
                 stage, adapted, states.position, states.logdensity_grad, info.acceptance_rate

@@ -10,11 +10,12 @@ import functools
 from typing import Any, NamedTuple
 
 import jax
+import jax.numpy as jnp
 from blackjax.mcmc import nuts as kernels
 
 from bayesquake.inference.adaptation import adaptation, warmup_stages
 from bayesquake.inference.draws import BlockProgram
-from bayesquake.inference.run import run_blocks
+from bayesquake.inference.run import open_share, positive_integer, run_blocks
 
 __all__ = ["nuts", "nuts_program"]
 
@@ -29,6 +30,7 @@ def nuts(
     metric="diagonal",
     target_accept=0.8,
     max_tree_depth=10,
+    initial="prior",
     progress=None,
     checkpoint=None,
 ):
@@ -46,6 +48,8 @@ def nuts(
         Mean acceptance probability that the step size is adapted to.
     max_tree_depth : int
         A trajectory has at most 2**max_tree_depth leapfrog steps.
+    initial : {"prior", "pathfinder"}
+        Where chains start: at dispersed draws of the target, or of Pathfinder's paths.
     progress : callable, optional
         Called as ``progress(done, total, statistics)`` after every block.
     checkpoint : bayesquake.io.blocks.BlockFolder, optional
@@ -55,7 +59,12 @@ def nuts(
     -------
     Draws
     """
-    program = nuts_program(target.log_density, metric, float(target_accept), int(max_tree_depth))
+    program = nuts_program(
+        target.log_density,
+        metric,
+        open_share("target_accept", target_accept),
+        positive_integer("max_tree_depth", max_tree_depth),
+    )
     return run_blocks(
         target,
         program,
@@ -63,6 +72,7 @@ def nuts(
         warmup=warmup,
         draws=draws,
         seed=seed,
+        initial=initial,
         progress=progress,
         checkpoint=checkpoint,
     )
@@ -77,7 +87,7 @@ class Chains(NamedTuple):
 
 
 @functools.cache
-def nuts_program(log_density, metric, target_accept, max_tree_depth):
+def nuts_program(log_density, metric="diagonal", target_accept=0.8, max_tree_depth=10):
     """Return the block program of the sampler for a log density ``(position, data)``."""
     start_adaptation, update_adaptation = adaptation(metric, target_accept)
     kernel = kernels.build_kernel()
@@ -109,7 +119,7 @@ def nuts_program(log_density, metric, target_accept, max_tree_depth):
                 "energy": info.energy,
                 "n_steps": info.num_integration_steps,
                 "tree_depth": info.num_trajectory_expansions,
-                "step_size": jax.numpy.broadcast_to(adapted.step_size, states.logdensity.shape),
+                "step_size": jnp.broadcast_to(adapted.step_size, states.logdensity.shape),
             }
             adapted = update_adaptation(
                 stage, adapted, states.position, states.logdensity_grad, info.acceptance_rate

@@ -19,6 +19,7 @@ __all__ = [
     "compiled",
     "initial_positions",
     "mapped",
+    "open_share",
     "positive_integer",
     "run_blocks",
     "run_blocks_of_many",
@@ -30,7 +31,7 @@ ATTEMPTS = 10
 
 
 def run_blocks(
-    target, program, *, chains, warmup, draws, seed, progress=None, checkpoint=None, start=None
+    target, program, *, chains, warmup, draws, seed, initial="prior", progress=None, checkpoint=None
 ):
     """Run a block program and keep what follows warm-up.
 
@@ -39,11 +40,11 @@ def run_blocks(
     target : bayesquake.target.Target
     program : BlockProgram
     chains, warmup, draws, seed : int
+    initial : {"prior", "pathfinder"}
+        Where chains start: at dispersed draws of the target, or of Pathfinder's paths.
     progress : callable, optional
         Called as ``progress(done, total, statistics)`` after every block.
     checkpoint : bayesquake.io.blocks.BlockFolder, optional
-    start : (chain, dim) array, optional
-        Starting points in place of the target's own.
 
     Returns
     -------
@@ -63,8 +64,7 @@ def run_blocks(
             shape = jax.ShapeDtypeStruct((chains, target.dim), float)
             state = checkpoint.state(jax.eval_shape(program.start, keys, shape, target.data))
         else:
-            if start is None:
-                start = initial_positions(target, key_start, chains)
+            start = _starts(initial)(target, key_start, chains)
             state = compiled(program.start)(keys, start, target.data)
         interrupted = False
         try:
@@ -131,6 +131,18 @@ def run_blocks_of_many(program, keys, start, data, *, warmup, draws):
     }
 
 
+def _starts(initial):
+    """Return the function ``(target, key, chains)`` of that name that draws starting points."""
+    if initial == "prior":
+        return initial_positions
+    if initial == "pathfinder":
+        # Its paths begin at the points of this module.
+        from bayesquake.inference.pathfinder import pathfinder_starts
+
+        return pathfinder_starts
+    raise OptionError(f"initial = {initial!r} is unknown; choose from prior, pathfinder")
+
+
 def _stages(program, warmup, total):
     """Return the stage of every step of the run, padded to whole blocks."""
     stages = np.zeros(-(-total // BLOCK_LENGTH) * BLOCK_LENGTH, int)
@@ -145,7 +157,7 @@ def _stacked(function, last_axis):
 
 
 def initial_positions(target, key, chains):
-    """Return dispersed starting points with a finite log density, (chain, dim).
+    """Return dispersed starting points of finite log density and gradient, (chain, dim).
 
     Raises
     ------
@@ -153,11 +165,12 @@ def initial_positions(target, key, chains):
         A chain finds none; the message names the coordinates and their values.
     """
     initial = mapped(target.initial)
-    log_density = mapped(target.log_density)
+    log_density, gradient = mapped(target.log_density), mapped(target.gradient)
     found, usable = np.full((chains, target.dim), np.nan), np.zeros(chains, bool)
     for attempt in jax.random.split(key, ATTEMPTS):
         candidates = np.asarray(initial(jax.random.split(attempt, chains), target.data))
         finite = np.isfinite(np.asarray(log_density(candidates, target.data)))
+        finite &= np.isfinite(np.asarray(gradient(candidates, target.data))).all(axis=1)
         found = np.where(usable[:, None], found, candidates)
         usable |= finite
         if usable.all():
@@ -168,8 +181,9 @@ def initial_positions(target, key, chains):
         for name, value in zip(target.coordinates, found[chain], strict=True)
     )
     raise InitialPointError(
-        f"the log density of chain {chain} is not finite at any of {ATTEMPTS} starting points; "
-        f"the last, in unconstrained coordinates: {values}. Check the priors and the data"
+        f"the log density of chain {chain}, or its gradient, is not finite at any of "
+        f"{ATTEMPTS} starting points; the last, in unconstrained coordinates: {values}. "
+        "Check the priors and the data"
     )
 
 
@@ -183,6 +197,19 @@ def compiled(function):
 def mapped(function):
     """Return the compiled function mapped over its first argument, one per function."""
     return jax.jit(jax.vmap(function, (0, None)))
+
+
+def open_share(name, value):
+    """Return the value as a float if it lies between 0 and 1.
+
+    Raises
+    ------
+    OptionError
+        It does not.
+    """
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value < 1:
+        raise OptionError(f"{name} = {value!r} must lie between 0 and 1")
+    return float(value)
 
 
 def positive_integer(name, value):

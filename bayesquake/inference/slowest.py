@@ -26,7 +26,7 @@ class Slowest(NamedTuple):
 def start_slowest(positions):
     """Return the state before any step; positions of all chains are (chain, dim)."""
     dim = positions.shape[1]
-    return Slowest(positions.mean(axis=0), jnp.full(dim, dim**-0.5))
+    return Slowest(positions.mean(axis=0), jnp.full(dim, dim**-0.5, positions.dtype))
 
 
 def toward_slowest(slowest, step, positions, scales):

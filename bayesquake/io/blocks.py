@@ -69,8 +69,8 @@ class BlockFolder:
             )
         if self._entries and (changed := difference(stored, self.identity)):
             raise ResultError(
-                f"{self.path}: cannot be resumed, for {changed}; repeat the call as it was, or "
-                "delete the folder to start again"
+                f"{self.path}: cannot be resumed, for {changed}; put that back, or delete the "
+                "folder to start again"
             )
 
     def blocks(self):
@@ -211,7 +211,9 @@ def _packed(block, state):
         for array, implementation in leaves
     ]
     state_bytes = np.frombuffer(b"".join(array.tobytes() for array, _ in leaves), np.uint8)
-    variables = {name: (_dims(name, values), values) for name, values in block.items()}
+    variables: dict[str, tuple] = {
+        name: (_dims(name, values), values) for name, values in block.items()
+    }
     variables[STATE] = ("byte", state_bytes, {"layout": json.dumps(layout)})
     store: dict = {}
     xr.Dataset(variables).to_zarr(

@@ -15,7 +15,18 @@ import numpy as np
 
 __all__ = ["PACKAGES", "dataset_hash", "model_hash", "provenance"]
 
-PACKAGES = ("jax", "jaxlib", "numpyro", "arviz", "optax", "tinygp", "numpy", "xarray", "obspy")
+PACKAGES = (
+    "jax",
+    "jaxlib",
+    "numpyro",
+    "blackjax",
+    "arviz",
+    "optax",
+    "tinygp",
+    "numpy",
+    "xarray",
+    "obspy",
+)
 
 
 def provenance(model, dataset, configuration, seed):

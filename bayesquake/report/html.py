@@ -81,6 +81,7 @@ def _render(result):
     return environment.from_string(template.read_text(encoding="utf-8")).render(
         attributes=dict(result.attrs),
         references=[text for text in str(result.attrs["references"]).split("; ") if text],
+        driver=json.loads(result.attrs["configuration"])["driver"],
         approximate=bool(result.attrs.get("approximate", 0)),
         chains=result["posterior"].sizes["chain"],
         check=check(result),
@@ -92,6 +93,7 @@ def _render(result):
             for name, quantity in model.quantities.items()
             if name in result["posterior"] and name not in names
         ],
+        sensitivity=list(_sensitivity(result)),
         prior_figure=_png(prior_and_posterior(result, names)),
         trace_figures=[
             _png(traces_and_ranks(result, traced[first : first + TRACES_IN_A_FIGURE]))
@@ -169,6 +171,21 @@ def _parameters(result, model, names):
                 _fixed(row["ess_tail"], 0),
                 _fixed(shared, 2),
             ],
+        }
+
+
+def _sensitivity(result):
+    """Yield a row per quantity, if the result holds what power scaling needs."""
+    from bayesquake.diagnostics.sensitivity import prior_sensitivity
+
+    if not {"log_prior", "log_likelihood"} <= set(result.children):
+        return
+    for name, row in prior_sensitivity(result).iterrows():
+        yield {
+            "name": name,
+            "prior": _fixed(row["prior"], 2),
+            "likelihood": _fixed(row["likelihood"], 2),
+            "diagnosis": row["diagnosis"],
         }
 
 

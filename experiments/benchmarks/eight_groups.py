@@ -18,7 +18,7 @@ import numpyro
 import numpyro.distributions as dist
 import xarray as xr
 
-from bayesquake.priors import Prior
+from bayesquake.priors import Prior, resolve_priors
 from bayesquake.zoo import Model, Quantity
 
 __all__ = ["EIGHT_GROUPS", "SCHOOLS"]
@@ -62,9 +62,15 @@ def simulate_arrays(key, arrays, priors):
 
 def simulate(key, design=None, parameters=None, *, priors=None):
     """Simulate effects at parameters drawn from the prior."""
-    distributions = {site: prior.distribution() for site, prior in EIGHT_GROUPS.priors.items()}
+    resolved = resolve_priors(EIGHT_GROUPS, priors)
+    distributions = {site: prior.distribution() for site, prior in resolved.items()}
     values, arrays = simulate_arrays(key, {"error": jnp.array(ERRORS)}, distributions)
     return values, dataset_of(arrays["y"])
+
+
+def replicate(key, values, dataset):
+    """Simulate effects at the groups' effects of one posterior draw."""
+    return dataset_of(values["theta"] + np.array(ERRORS) * jax.random.normal(key, (len(ERRORS),)))
 
 
 def prepare(dataset):
@@ -106,4 +112,5 @@ EIGHT_GROUPS = Model(
     figures={},
     design={},
     simulate_arrays=simulate_arrays,
+    replicate=replicate,
 )

@@ -8,12 +8,12 @@ import pandas as pd
 from bayesquake.diagnostics.calibration import calibrate
 from bayesquake.diagnostics.ranks import calibration_table
 from bayesquake.io.results import write_netcdf
+from bayesquake.report.calibration import rank_figure
 from bayesquake.zoo import load_model
 
 from . import (
     calibration,
     early_windows,
-    figures,
     forecasts,
     no_detection,
     numerical_test,
@@ -40,7 +40,7 @@ def run_calibration(study, folder):
         write_netcdf(result, folder / f"calibration_{backend}.nc")
         table = calibration_table(result)
         table.to_csv(folder / f"calibration_{backend}.csv")
-        figures.calibration_ranks(result, backend).savefig(folder / f"ranks_{backend}.png", dpi=150)
+        rank_figure(result).savefig(folder / f"ranks_{backend}.png", dpi=150)
         lines.append(
             f"{backend}, {result.sizes['replicate']} replicates: mean coverage "
             f"{table['coverage'].mean():.3f}, smallest p of uniform ranks "

@@ -6,7 +6,6 @@ from matplotlib.figure import Figure
 from .study import curve_band
 
 __all__ = [
-    "calibration_ranks",
     "detection_curves",
     "forecast_intervals",
     "naive_counts",
@@ -117,25 +116,3 @@ def _pairs(table):
     ax.set_xticks(x, labels, fontsize=7, rotation=40, ha="right")
     ax.set(ylabel="events in the next day", yscale="log")
     return figure, ax, x
-
-
-def calibration_ranks(calibration, title):
-    """Draw rank histograms of every calibrated quantity, with 99 % limits of uniform ranks."""
-    from scipy.stats import binom
-
-    names = calibration["quantity"].to_numpy()
-    bins, columns = 10, 5
-    rows = -(-len(names) // columns)
-    figure = Figure(figsize=(2.4 * columns, 1.8 * rows), layout="constrained")
-    figure.suptitle(title)
-    axes = figure.subplots(rows, columns, squeeze=False).ravel()
-    limits = binom.ppf([0.005, 0.995], calibration.sizes["replicate"], 1 / bins)
-    top = calibration.attrs["rank_draws"] + 1
-    for ax in axes[len(names) :]:
-        ax.remove()
-    for j, (ax, name) in enumerate(zip(axes, names, strict=False)):
-        ax.axhspan(*limits, color="0.9")
-        ax.hist(calibration["rank"][:, j], bins, range=(-0.5, top - 0.5), histtype="step")
-        ax.set_title(name, fontsize=8)
-        ax.set(xticks=[], yticks=[])
-    return figure

@@ -1,6 +1,6 @@
 """Aftershock rate, b-value and time-varying detection of an early catalogue, jointly."""
 
-from bayesquake.zoo import Model, Whitening
+from bayesquake.zoo import Model, SmallProblem, Whitening
 
 from . import data, figures, grid, outputs, simulate, whitening
 from .model import aftershock_rate
@@ -13,6 +13,16 @@ def recommended(dataset):
     """Return the driver and settings: whitened coordinates need no dense metric."""
     return {"driver": "nuts", "metric": "diagonal", "warmup": 500}
 
+
+SMALL_DESIGN = {"maximum_events": 60, "knots": 33}
+SMALL_PROBLEMS = tuple(
+    SmallProblem(SMALL_DESIGN, {"knots": 33} | options)
+    for options in (
+        {"basis_size": 12},
+        {"backend": "quasisep"},
+        {"basis_size": 12, "mean": "helmstetter"},
+    )
+)
 
 MODEL = Model(
     name="aftershock_rate",
@@ -47,4 +57,5 @@ MODEL = Model(
     ),
     folds=outputs.FOLDS,
     replicate=simulate.replicate,
+    small_problems=SMALL_PROBLEMS,
 )

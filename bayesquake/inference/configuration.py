@@ -1,0 +1,73 @@
+"""The configuration that a result carries, written and read back to fit its data again."""
+
+import dataclasses
+import json
+from collections.abc import Mapping
+from typing import Any
+
+import xarray as xr
+
+from bayesquake.priors import Prior
+from bayesquake.zoo import Model, load_model, options_of
+
+__all__ = ["Configuration", "configuration_of", "described_priors"]
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Configuration:
+    """What a result was made from.
+
+    Attributes
+    ----------
+    model : Model
+    dataset : xarray.Dataset
+    driver : str
+    settings : mapping
+        Of the driver.
+    prepare_options : mapping
+        Of ``model.prepare``.
+    priors : mapping of str to Prior
+    """
+
+    model: Model
+    dataset: xr.Dataset
+    driver: str
+    settings: Mapping[str, Any]
+    prepare_options: Mapping[str, Any]
+    priors: Mapping[str, Prior]
+
+
+def configuration_of(result, model=None):
+    """Return the configuration of a result, its data set read from the result itself.
+
+    Parameters
+    ----------
+    result : xarray.DataTree
+    model : Model, optional
+        The registered model of the result's name by default.
+    """
+    model = load_model(result.attrs["model"]) if model is None else model
+    stored = json.loads(result.attrs["configuration"])
+    taken = options_of(model.prepare)
+    return Configuration(
+        model=model,
+        dataset=model.read(result["observed_data"].to_dataset()),
+        driver=stored["driver"],
+        settings=stored["settings"],
+        prepare_options={name: v for name, v in stored["options"].items() if name in taken},
+        priors={
+            site: Prior(
+                table["distribution"],
+                tuple(sorted((k, v) for k, v in table.items() if k != "distribution")),
+            )
+            for site, table in stored["priors"].items()
+        },
+    )
+
+
+def described_priors(priors):
+    """Return priors as plain tables: the distribution and its parameters by site."""
+    return {
+        site: {"distribution": prior.family, **dict(prior.parameters)}
+        for site, prior in priors.items()
+    }

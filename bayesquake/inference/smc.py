@@ -1,0 +1,374 @@
+r"""Sequential Monte Carlo: particles carried from the prior to the posterior, with the evidence.
+
+The likelihood enters share by share. Tempering raises it to a power that grows from 0 to 1;
+data annealing lets in the folds of the data one after another, several at a time where they
+say little, one in parts where it says much. Every increment is as large as the effective
+sample size of the particles allows; they are then resampled and moved by Hamiltonian Monte
+Carlo in coordinates whitened by their covariance. The mean weights multiply to the evidence.
+Each chain is a run of its own, so that runs can be compared.
+
+References
+----------
+Del Moral, Doucet & Jasra 2006, doi:10.1111/j.1467-9868.2006.00553.x; Chopin 2002,
+doi:10.1093/biomet/89.3.539 (data annealing); Buchholz, Chopin & Jacob 2021,
+doi:10.48550/arXiv.1808.07730 (Hamiltonian moves tuned by the particles).
+"""
+
+import functools
+import time
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from blackjax.mcmc import hmc
+from blackjax.smc.ess import log_ess
+from blackjax.smc.resampling import systematic
+from blackjax.smc.solver import dichotomy
+from jax.scipy.linalg import solve_triangular
+from jax.scipy.special import logsumexp
+
+from bayesquake.errors import DriverError, OptionError
+from bayesquake.inference.compilation import recorded_compilations
+from bayesquake.inference.draws import Draws
+from bayesquake.inference.run import compiled, mapped, positive_integer
+
+__all__ = ["ANNEALS", "smc", "smc_program"]
+
+ANNEALS = {
+    "tempered": "the whole likelihood to a power that grows from 0 to 1",
+    "data": "the folds of the data one after another",
+}
+
+IMPOSSIBLE = -1e100
+"""Log likelihood in place of -inf, which no power but 0 of it could bear."""
+
+LARGEST_INCREMENTS = 1000
+"""Increments after which a run that does not arrive is given up."""
+
+TARGET_ACCEPT = 0.8
+ADAPTATION_RATE = 1.0
+"""Change of the log step size per unit of acceptance away from its target."""
+
+FIRST_STEP_SIZE = 0.5
+TRAJECTORY = (0.25 * np.pi, 0.75 * np.pi)
+"""Range of trajectory lengths, in whitened coordinates, where pi / 2 is a quarter period."""
+
+MOST_STEPS = 64
+SMALLEST_VARIANCE = 1e-12
+BATCH = 25
+"""Particles moved at once; bounds the memory."""
+
+
+class Runs(NamedTuple):
+    """State of the runs, the leading axis of every array.
+
+    Attributes
+    ----------
+    key : (run,)
+    particles : (run, particle, dim)
+    terms : (run, particle, fold)
+        Log likelihood terms of the particles.
+    progress : (run,)
+        Folds let in, the last perhaps in part; equals their number at the posterior.
+    log_evidence : (run,)
+    step_size : (run,)
+    log_density, acceptance : (run, particle)
+    steps : (run,)
+        Gradients per particle of the last increment.
+    """
+
+    key: Any
+    particles: Any
+    terms: Any
+    progress: Any
+    log_evidence: Any
+    step_size: Any
+    log_density: Any
+    acceptance: Any
+    steps: Any
+
+
+def smc(
+    target,
+    *,
+    chains=4,
+    draws=1000,
+    anneal="tempered",
+    target_ess=0.8,
+    mcmc_steps=3,
+    seed=0,
+    progress=None,
+):
+    """Draw from a target by sequential Monte Carlo.
+
+    Parameters
+    ----------
+    target : bayesquake.target.Target
+    chains, draws : int
+        Independent runs, and particles of each.
+    anneal : {"tempered", "data"}
+        How the likelihood enters; ``"data"`` needs a model with folds.
+    target_ess : float
+        Effective sample size that the weights of an increment leave, as a share of the
+        particles, in (0, 1).
+    mcmc_steps : int
+        Trajectories by which every particle is moved after an increment.
+    seed : int
+    progress : callable, optional
+        Called as ``progress(done, total, statistics)`` after every increment.
+
+    Returns
+    -------
+    Draws
+        Of equal weight. The notes hold ``log_evidence``, the log of the mean evidence of the
+        runs, ``log_evidence_sd``, the standard deviation over runs of the log evidence of one,
+        and ``increments``.
+
+    Raises
+    ------
+    DriverError
+        The model has no likelihood, no prior to draw from or no folds; no draw from the
+        prior has a finite likelihood; or the likelihood does not enter in 1000 increments.
+    OptionError
+    """
+    chains = positive_integer("chains", chains)
+    draws = positive_integer("draws", draws)
+    mcmc_steps = positive_integer("mcmc_steps", mcmc_steps)
+    if not 0 < target_ess < 1:
+        raise OptionError(f"target_ess = {target_ess!r} must lie between 0 and 1")
+    terms = _terms(target, anneal)
+    key_prior, key_run = jax.random.split(jax.random.key(seed))
+    began = time.perf_counter()
+    with recorded_compilations() as compilations:
+        start, increment = smc_program(target.log_prior, terms, mcmc_steps, float(target_ess))
+        particles = mapped(target.prior_position)(
+            jax.random.split(key_prior, chains * draws), target.data
+        ).reshape(chains, draws, -1)
+        state = start(jax.random.split(key_run, chains), particles, target.data)
+        _require_likelihood(target, state)
+        folds = state.terms.shape[-1]
+        gradients, increments, first = 0, 0, None
+        while (shares := np.asarray(state.progress) / folds).min() < 1:
+            if increments == LARGEST_INCREMENTS:
+                raise DriverError(
+                    f"after {increments} increments the share of the likelihood is "
+                    f"{shares.min():.3g}: its values differ too much between particles; use "
+                    "tighter priors, a smaller target_ess, or driver nuts"
+                )
+            state = increment(state, target.data)
+            increments += 1
+            gradients += draws * int(state.steps.sum())
+            if progress is not None:
+                share = float(state.progress.min()) / folds
+                first = share if first is None else first
+                done = 1.0 if share == 1 else 1 - np.log(share) / np.log(first)
+                progress(round(draws * done), draws, {"acceptance_rate": state.acceptance})
+        state = jax.tree.map(np.asarray, state._replace(key=None))
+    shape = (chains, draws)
+    return Draws(
+        positions=state.particles,
+        log_density=state.log_density,
+        statistics={
+            "lp": state.log_density,
+            "acceptance_rate": state.acceptance,
+            "step_size": np.broadcast_to(state.step_size[:, None], shape),
+            "log_evidence": np.broadcast_to(state.log_evidence[:, None], shape),
+        },
+        gradients=gradients,
+        compile_seconds=compilations.seconds,
+        run_seconds=time.perf_counter() - began - compilations.seconds,
+        notes={
+            "log_evidence": float(np.logaddexp.reduce(state.log_evidence) - np.log(chains)),
+            "log_evidence_sd": float(state.log_evidence.std(ddof=1)) if chains > 1 else np.nan,
+            "increments": increments,
+            "warmup": 0,
+            "interrupted": 0,
+        },
+    )
+
+
+@functools.cache
+def smc_program(log_prior, terms, mcmc_steps, target_ess):
+    """Return the compiled start and increment of all runs.
+
+    Parameters
+    ----------
+    log_prior : callable
+        ``(position, data)``.
+    terms : callable
+        ``(position, data) -> (fold,)``, the terms of the log likelihood.
+    mcmc_steps : int
+    target_ess : float
+
+    Returns
+    -------
+    start : callable
+        ``(keys, particles, data) -> Runs``.
+    increment : callable
+        ``(Runs, data) -> Runs``; a run that has arrived stays as it is.
+    """
+    kernel = hmc.build_kernel()
+
+    def measure(position, data):
+        return log_prior(position, data), _bounded(terms(position, data))
+
+    def start(keys, particles, data):
+        runs, count, _ = particles.shape
+        log_priors, log_terms = jax.vmap(lambda run: _each(lambda one: measure(one, data), run))(
+            particles
+        )
+        return Runs(
+            key=keys,
+            particles=particles,
+            terms=log_terms,
+            progress=jnp.zeros(runs),
+            log_evidence=jnp.zeros(runs),
+            step_size=jnp.full(runs, FIRST_STEP_SIZE, float),
+            log_density=log_priors + log_terms.sum(axis=-1),
+            acceptance=jnp.zeros((runs, count)),
+            steps=jnp.zeros(runs, int),
+        )
+
+    def increment(state, data):
+        return jax.vmap(lambda run: advance(run, data))(state)
+
+    def advance(run, data):
+        key, key_resample, key_move = jax.random.split(run.key, 3)
+        progress, log_weights = _next_share(run.terms, run.progress, target_ess)
+        weights = jax.nn.softmax(log_weights)
+        centre, root = _whitening(run.particles, weights)
+        chosen = systematic(key_resample, weights, weights.size)
+        shares = _shares(progress, run.terms.shape[-1])
+
+        def tempered(white):
+            position = centre + root @ white
+            return log_prior(position, data) + shares @ terms(position, data)
+
+        def move(carry, key):
+            states, step_size = carry
+            key_length, key_moves = jax.random.split(key)
+            shortest, longest = TRAJECTORY
+            length = jax.random.uniform(key_length, minval=shortest, maxval=longest)
+            steps = jnp.clip(jnp.ceil(length / step_size), 1, MOST_STEPS).astype(int)
+            unit = jnp.ones_like(centre)
+
+            def trajectory(one):
+                return kernel(*one, tempered, step_size, unit, steps)
+
+            states, info = _each(trajectory, (jax.random.split(key_moves, weights.size), states))
+            excess = info.acceptance_rate.mean() - TARGET_ACCEPT
+            step_size = step_size * jnp.exp(ADAPTATION_RATE * excess)
+            return (states, step_size), (info.acceptance_rate, steps)
+
+        white = solve_triangular(root, (run.particles[chosen] - centre).T, lower=True).T
+        states = _each(lambda one: hmc.init(one, tempered), white)
+        (states, step_size), (acceptance, steps) = jax.lax.scan(
+            move, (states, run.step_size), jax.random.split(key_move, mcmc_steps)
+        )
+        particles = centre + states.position @ root.T
+        log_priors, log_terms = _each(lambda one: measure(one, data), particles)
+        moved = Runs(
+            key=key,
+            particles=particles,
+            terms=log_terms,
+            progress=progress,
+            log_evidence=run.log_evidence + logsumexp(log_weights) - jnp.log(weights.size),
+            step_size=step_size,
+            log_density=log_priors + log_terms.sum(axis=-1),
+            acceptance=acceptance[-1],
+            steps=steps.sum(),
+        )
+        arrived = run.progress == run.terms.shape[-1]
+        stay = run._replace(steps=jnp.zeros_like(run.steps))
+        return jax.tree.map(lambda new, old: jnp.where(arrived, old, new), moved, stay)
+
+    return compiled(start), compiled(increment)
+
+
+def _next_share(terms, progress, target_ess):
+    """Return the progress that leaves the target effective sample size, and the log weights.
+
+    The target is a share of the particles that the increment leaves possible at all.
+    """
+    folds = terms.shape[-1]
+
+    def log_weights(increment):
+        return terms @ (_shares(progress + increment, folds) - _shares(progress, folds))
+
+    def surplus(increment):
+        log_weight = log_weights(increment)
+        possible = (log_weight > 1e-50 * IMPOSSIBLE).sum()
+        return log_ess(log_weight) - jnp.log(target_ess * possible)
+
+    left = folds - progress
+    increment = dichotomy(surplus, 0.0, left)
+    return jnp.where(increment < left, progress + increment, folds), log_weights(increment)
+
+
+def _shares(progress, folds):
+    """Return the share of every fold that has been let in, (fold,)."""
+    return jnp.clip(progress - jnp.arange(folds), 0.0, 1.0)
+
+
+def _whitening(particles, weights):
+    """Return the mean and the Cholesky factor of a covariance shrunk to its diagonal."""
+    count, dim = particles.shape
+    centre = weights @ particles
+    offsets = particles - centre
+    covariance = (weights * offsets.T) @ offsets
+    variance = jnp.maximum(jnp.diagonal(covariance), SMALLEST_VARIANCE)
+    shrinkage = dim / (count + dim)
+    shrunk = (1 - shrinkage) * covariance + shrinkage * jnp.diag(variance)
+    return centre, jnp.linalg.cholesky(shrunk)
+
+
+def _each(function, many):
+    """Return the function of every element along the leading axis, some at once."""
+    return jax.lax.map(function, many, batch_size=BATCH)
+
+
+def _bounded(terms):
+    return jnp.nan_to_num(terms, nan=IMPOSSIBLE, neginf=IMPOSSIBLE)
+
+
+@functools.cache
+def _whole(log_likelihood):
+    """Return the likelihood as one fold."""
+    return lambda position, data: log_likelihood(position, data)[None]
+
+
+def _terms(target, anneal):
+    if anneal not in ANNEALS:
+        raise OptionError(f"anneal = {anneal!r} is unknown; choose from {', '.join(ANNEALS)}")
+    if target.log_likelihood is None or target.prior_position is None:
+        raise DriverError(
+            "smc needs a likelihood apart from the prior and draws from the prior, which this "
+            "target does not offer; use driver nuts"
+        )
+    if anneal == "tempered":
+        return _whole(target.log_likelihood)
+    if target.fold_terms is None:
+        raise DriverError(
+            "anneal = 'data' needs data in folds that are independent given the parameters, which "
+            "this model does not define; use anneal = 'tempered'"
+        )
+    return target.fold_terms
+
+
+def _require_likelihood(target, state):
+    """Raise unless some particles of every run are possible and their terms make a likelihood."""
+    whole = np.asarray(state.terms.sum(axis=-1))
+    possible = whole > 1e-50 * IMPOSSIBLE
+    if not possible.any(axis=1).all():
+        raise DriverError(
+            f"none of {whole.shape[1]} draws from the prior has a finite likelihood; check the "
+            "priors and the data, or take more draws"
+        )
+    run, particle = np.argwhere(possible)[0]
+    likelihood = compiled(target.log_likelihood)(state.particles[run, particle], target.data)
+    if not np.isclose(whole[run, particle], likelihood, rtol=1e-6, atol=1e-6):
+        raise DriverError(
+            f"the folds of this model add up to a log likelihood of {whole[run, particle]:.6g}, "
+            f"not {float(likelihood):.6g}; use anneal = 'tempered'"
+        )
