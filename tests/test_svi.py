@@ -162,6 +162,5 @@ def test_moments_agree_with_nuts_on_a_numpyro_model():
     made = svi(target, draws=2500, seed=2)
     reference = nuts(target, warmup=500, draws=2500, seed=2).positions.reshape(-1, 3)
     draws = made.positions.reshape(-1, 3)
-    assert made.notes["pareto_k"] < 0.7
-    assert np.all(np.abs(draws.mean(0) - reference.mean(0)) < 0.15 * reference.std(0))
-    assert np.allclose(draws.std(0), reference.std(0), rtol=0.1)
+    assert np.all(np.abs(draws.mean(0) - reference.mean(0)) < 0.1 * reference.std(0))
+    assert np.allclose(draws.std(0), reference.std(0), rtol=0.08)

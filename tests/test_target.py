@@ -1,11 +1,57 @@
-"""Targets are reached by name, and their priors can be overridden."""
+"""Targets are reached by name, split into prior and likelihood, and take other priors."""
 
+import dataclasses
+
+import jax
+import numpy as np
 import numpyro.distributions as dist
 import pytest
 
 import bayesquake as bq
 from bayesquake.errors import ModelNotFoundError, PriorError
 from bayesquake.priors import PRIORS, Prior, read_priors, resolve_priors
+from bayesquake.target import target_of_arrays
+from bayesquake.zoo import simulate_accepted
+
+
+@pytest.fixture(scope="module", params=bq.list_models())
+def whitened_and_plain(request):
+    """The target of a small problem, and in the model's own unconstrained coordinates."""
+    model = bq.load_model(request.param)
+    problem = model.small_problems[0]
+    _, dataset, _ = simulate_accepted(model, jax.random.key(1), problem.design)
+    arrays = model.prepare(dataset, **problem.options)
+    plain = dataclasses.replace(model, whitening=None)
+    return target_of_arrays(model, arrays), target_of_arrays(plain, arrays)
+
+
+def test_prior_and_likelihood_add_up_to_the_log_density(whitened_and_plain):
+    for target in whitened_and_plain:
+        for seed in range(3):
+            position = target.initial(jax.random.key(seed), target.data)
+            prior = target.log_prior(position, target.data)
+            likelihood = target.log_likelihood(position, target.data)
+            expected = target.log_density(position, target.data)
+            assert np.isclose(prior + likelihood, expected, rtol=1e-9)
+
+
+def test_the_likelihood_is_the_same_in_other_coordinates_and_that_of_the_folds(whitened_and_plain):
+    target, plain = whitened_and_plain
+    position = target.initial(jax.random.key(7), target.data)
+    likelihood = target.log_likelihood(position, target.data)
+    values = target.constrain(position, target.data)
+    elsewhere = plain.log_likelihood(plain.unconstrain(values, plain.data), plain.data)
+    assert np.isclose(likelihood, elsewhere, rtol=1e-9)
+    if target.fold_terms is not None:
+        assert np.isclose(target.fold_terms(position, target.data).sum(), likelihood, rtol=1e-9)
+
+
+def test_prior_positions_are_prior_draws(whitened_and_plain):
+    for target in whitened_and_plain:
+        key = jax.random.key(8)
+        values = target.constrain(target.prior_position(key, target.data), target.data)
+        for name, drawn in target.prior_draw(key, target.data).items():
+            assert np.allclose(values[name], drawn, rtol=1e-8, atol=1e-8), name
 
 
 def test_submodules_do_not_hide_the_functions_of_the_public_face():

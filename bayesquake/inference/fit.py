@@ -20,6 +20,7 @@ from bayesquake.inference.nuts import nuts
 from bayesquake.inference.pathfinder import pathfinder
 from bayesquake.inference.run import mapped
 from bayesquake.inference.smc import smc
+from bayesquake.inference.svi import svi
 from bayesquake.io.blocks import BlockFolder
 from bayesquake.io.identity import arrays_hash, run_identity
 from bayesquake.io.provenance import provenance
@@ -35,6 +36,7 @@ DRIVERS: dict[str, Callable[..., Draws]] = {
     "mclmc": mclmc,
     "smc": smc,
     "pathfinder": pathfinder,
+    "svi": svi,
     "laplace": laplace,
 }
 PRIOR_DRAWS = 1000

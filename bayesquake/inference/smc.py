@@ -40,8 +40,8 @@ ANNEALS = {
     "data": "the folds of the data one after another",
 }
 
-IMPOSSIBLE = -1e100
-"""Log likelihood in place of -inf, which no power but 0 of it could bear."""
+IMPOSSIBLE, POSSIBLE = -1e100, -1e50
+"""Log likelihood in place of -inf, whose power 0 is not a number, and the lowest believed."""
 
 LARGEST_INCREMENTS = 1000
 """Increments after which a run that does not arrive is given up."""
@@ -121,7 +121,8 @@ def smc(
     Returns
     -------
     Draws
-        Of equal weight. The notes hold ``log_evidence``, the log of the mean evidence of the
+        Of equal weight; Ctrl-C leaves nothing, as particles short of the posterior are no
+        draws from it. The notes hold ``log_evidence``, the log of the mean evidence of the
         runs, ``log_evidence_sd``, the standard deviation over runs of the log evidence of one,
         and ``increments``.
 
@@ -146,24 +147,23 @@ def smc(
             jax.random.split(key_prior, chains * draws), target.data
         ).reshape(chains, draws, -1)
         state = start(jax.random.split(key_run, chains), particles, target.data)
-        _require_likelihood(target, state)
+        _require_likelihood(state)
+        if anneal == "data":
+            _require_whole(target, state)
         folds = state.terms.shape[-1]
-        gradients, increments, first = 0, 0, None
-        while (shares := np.asarray(state.progress) / folds).min() < 1:
-            if increments == LARGEST_INCREMENTS:
+        gradients, shares = 0, [0.0]
+        while shares[-1] < 1:
+            if len(shares) > LARGEST_INCREMENTS:
                 raise DriverError(
-                    f"after {increments} increments the share of the likelihood is "
-                    f"{shares.min():.3g}: its values differ too much between particles; use "
+                    f"after {LARGEST_INCREMENTS} increments the share of the likelihood is "
+                    f"{shares[-1]:.3g}: its values differ too much between particles; use "
                     "tighter priors, a smaller target_ess, or driver nuts"
                 )
             state = increment(state, target.data)
-            increments += 1
+            shares.append(np.asarray(state.progress).min() / folds)
             gradients += draws * int(state.steps.sum())
             if progress is not None:
-                share = float(state.progress.min()) / folds
-                first = share if first is None else first
-                done = 1.0 if share == 1 else 1 - np.log(share) / np.log(first)
-                progress(round(draws * done), draws, {"acceptance_rate": state.acceptance})
+                progress(_draws_done(shares, draws), draws, {"acceptance_rate": state.acceptance})
         state = jax.tree.map(np.asarray, state._replace(key=None))
     shape = (chains, draws)
     return Draws(
@@ -181,7 +181,7 @@ def smc(
         notes={
             "log_evidence": float(np.logaddexp.reduce(state.log_evidence) - np.log(chains)),
             "log_evidence_sd": float(state.log_evidence.std(ddof=1)) if chains > 1 else np.nan,
-            "increments": increments,
+            "increments": len(shares) - 1,
             "warmup": 0,
             "interrupted": 0,
         },
@@ -277,7 +277,7 @@ def smc_program(log_prior, terms, mcmc_steps, target_ess):
             step_size=step_size,
             log_density=log_priors + log_terms.sum(axis=-1),
             acceptance=acceptance[-1],
-            steps=steps.sum(),
+            steps=1 + steps.sum(),
         )
         arrived = run.progress == run.terms.shape[-1]
         stay = run._replace(steps=jnp.zeros_like(run.steps))
@@ -298,7 +298,7 @@ def _next_share(terms, progress, target_ess):
 
     def surplus(increment):
         log_weight = log_weights(increment)
-        possible = (log_weight > 1e-50 * IMPOSSIBLE).sum()
+        possible = (log_weight > POSSIBLE).sum()
         return log_ess(log_weight) - jnp.log(target_ess * possible)
 
     left = folds - progress
@@ -332,6 +332,13 @@ def _bounded(terms):
     return jnp.nan_to_num(terms, nan=IMPOSSIBLE, neginf=IMPOSSIBLE)
 
 
+def _draws_done(shares, draws):
+    """Return the draws to show as done; the shares grow about geometrically from the first."""
+    if shares[-1] == 1:
+        return draws
+    return round(draws * (1 - np.log(shares[-1]) / np.log(shares[1])))
+
+
 @functools.cache
 def _whole(log_likelihood):
     """Return the likelihood as one fold."""
@@ -356,19 +363,23 @@ def _terms(target, anneal):
     return target.fold_terms
 
 
-def _require_likelihood(target, state):
-    """Raise unless some particles of every run are possible and their terms make a likelihood."""
-    whole = np.asarray(state.terms.sum(axis=-1))
-    possible = whole > 1e-50 * IMPOSSIBLE
+def _require_likelihood(state):
+    """Raise unless some particles of every run are possible."""
+    possible = np.asarray(state.terms.sum(axis=-1)) > POSSIBLE
     if not possible.any(axis=1).all():
         raise DriverError(
-            f"none of {whole.shape[1]} draws from the prior has a finite likelihood; check the "
+            f"none of {possible.shape[1]} draws from the prior has a finite likelihood; check the "
             "priors and the data, or take more draws"
         )
-    run, particle = np.argwhere(possible)[0]
+
+
+def _require_whole(target, state):
+    """Raise unless the folds of a possible particle add up to its likelihood."""
+    sums = np.asarray(state.terms.sum(axis=-1))
+    run, particle = np.argwhere(sums > POSSIBLE)[0]
     likelihood = compiled(target.log_likelihood)(state.particles[run, particle], target.data)
-    if not np.isclose(whole[run, particle], likelihood, rtol=1e-6, atol=1e-6):
+    if not np.isclose(sums[run, particle], likelihood, rtol=1e-6, atol=1e-6):
         raise DriverError(
-            f"the folds of this model add up to a log likelihood of {whole[run, particle]:.6g}, "
+            f"the folds of this model add up to a log likelihood of {sums[run, particle]:.6g}, "
             f"not {float(likelihood):.6g}; use anneal = 'tempered'"
         )

@@ -60,7 +60,7 @@ IMPROVEMENT = 1e-2
 SPARE = 0.01
 """Share of draws of the guide that may fall where the log density is not finite."""
 
-SMALLEST_RATE = 2.0**-6
+SMALLEST_RATE = 2.0**-8
 """Share of the learning rate at which the fit has converged."""
 
 
