@@ -116,9 +116,9 @@ def fit(
     data: Annotated[Path, typer.Argument(metavar="DATA", help="A file the model's reader knows.")],
     out: Annotated[Path, typer.Option(metavar="RESULT.nc", help="Where to write the result.")],
     driver: Annotated[str | None, typer.Option(help=DRIVER_HELP)] = None,
-    chains: Annotated[int, typer.Option(help="Number of chains.")] = 4,
+    chains: Annotated[int | None, typer.Option(help="Number of chains.")] = None,
     warmup: Annotated[int | None, typer.Option(help="Warm-up steps of each chain.")] = None,
-    draws: Annotated[int, typer.Option(help="Kept draws of each chain.")] = 1000,
+    draws: Annotated[int | None, typer.Option(help="Kept draws of each chain.")] = None,
     seed: Seed = 0,
     priors: Priors = None,
     settings: Settings = None,
@@ -157,13 +157,14 @@ def fit(
                 loaded, dataset, progress=progress, checkpoint=blocks, resume=resume, **arguments
             )
         write_netcdf(result, out)
+    sizes = result["posterior"].sizes
     console.print(
-        f"{out}: {chains} chains of {result['posterior'].sizes['draw']} draws, "
+        f"{out}: {sizes['chain']} chains of {sizes['draw']} draws, "
         f"{result.attrs['gradient_count']} gradients, compiled in "
         f"{result.attrs['compile_seconds']:.1f} s, ran in {result.attrs['run_seconds']:.1f} s"
     )
     if result.attrs.get("interrupted"):
-        console.print(f"interrupted before all {draws} draws were made; {RESUME}", soft_wrap=True)
+        console.print(f"interrupted before all draws were made; {RESUME}", soft_wrap=True)
     else:
         remove_blocks(blocks)
 

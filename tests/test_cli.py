@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import xarray as xr
 
-from bayesquake.cli import main, parse_settings, split_design
+from bayesquake.cli import is_complete, main, parse_settings, split_design
 from bayesquake.errors import OptionError
 from bayesquake.zoo import load_model
 
@@ -161,6 +161,14 @@ def test_simulate_fit_check_report_provenance(tmp_path, run):
     for group in tree.subtree:
         for name, variable in group.data_vars.items():
             assert variable.attrs.get("units"), f"{group.path}/{name} has no units"
+
+
+def test_a_partial_result_is_not_complete(tmp_path):
+    partial = xr.DataTree()
+    partial.attrs = {"bayesquake_version": "0.1.0", "interrupted": 1}
+    partial.to_netcdf(tmp_path / "partial.nc", engine="h5netcdf")
+    assert not is_complete(tmp_path / "partial.nc", None, None, {})
+    assert not is_complete(tmp_path / "none.nc", None, None, {})
 
 
 @pytest.mark.slow

@@ -113,16 +113,16 @@ def test_acceptance_is_brought_to_its_target():
 
 
 def test_same_seed_gives_the_same_draws_and_another_seed_others():
-    first, again, other = (smc(LINEAR, chains=2, draws=100, seed=seed) for seed in (3, 3, 4))
+    first, again, other = (smc(LINEAR, chains=8, draws=1000, seed=seed) for seed in (3, 3, 4))
     assert np.array_equal(first.positions, again.positions)
     assert not np.array_equal(first.positions, other.positions)
 
 
 def test_new_data_of_equal_shape_compile_nothing():
-    smc(LINEAR, chains=2, draws=100, seed=3)
+    smc(LINEAR, chains=8, draws=1000, seed=3)
     with recorded_compilations() as compiled:
         moved = dataclasses.replace(LINEAR, data=linear_data(5))
-        made = smc(moved, chains=2, draws=100, seed=5)
+        made = smc(moved, chains=8, draws=1000, seed=5)
     assert compiled.count == 0
     assert made.gradients > 0
 
@@ -188,10 +188,10 @@ def test_options_that_make_no_sense_are_refused(setting):
 
 def test_progress_grows_to_the_number_of_draws():
     seen = []
-    smc(LINEAR, chains=2, draws=100, seed=3, progress=lambda done, *_: seen.append(done))
+    smc(LINEAR, chains=8, draws=1000, seed=3, progress=lambda done, *_: seen.append(done))
     assert len(seen) > 3
     assert seen == sorted(seen)
-    assert seen[-1] == 100
+    assert seen[-1] == 1000
 
 
 def regression(data, priors):

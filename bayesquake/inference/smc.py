@@ -96,7 +96,7 @@ def smc(
     draws=1000,
     anneal="tempered",
     target_ess=0.8,
-    mcmc_steps=3,
+    mcmc_steps=2,
     seed=0,
     progress=None,
 ):

@@ -18,7 +18,7 @@ import functools
 import math
 import time
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -127,32 +127,15 @@ def svi(
             count + math.ceil(SPARE * count),
         )
         origin = initial_positions(target, key_start, 1)[0]
-        state = program.start(key_fit, origin, target.data)
-        done, converged, interrupted = 0, False, False
-        try:
-            while done < steps and not converged:
-                state, bound = program.block(state, origin, target.data)
-                if not np.isfinite(bound):
-                    raise DriverError(
-                        f"the evidence lower bound of guide {guide!r} is {bound} after {done} "
-                        "steps; use a smaller learning_rate, another guide, or driver nuts"
-                    )
-                done += BLOCK_LENGTH
-                converged = bool(_rate_left(state) <= SMALLEST_RATE)
-                if progress is not None:
-                    progress(min(done, steps), steps, {"elbo": float(bound)})
-        except KeyboardInterrupt:
-            if done == 0:
-                raise
-            interrupted = True
+        fit = _climb(program, key_fit, origin, target.data, steps, progress)
         positions, log_density, log_proposal = jax.tree.map(
-            np.asarray, program.sample(key_draw, state, origin, target.data)
+            np.asarray, program.sample(key_draw, fit.state, origin, target.data)
         )
     usable = np.flatnonzero(np.isfinite(log_density))[:count]
     if usable.size < count:
         raise DriverError(
             f"the log density is not finite at {1 - usable.size / log_density.size:.0%} of the "
-            f"draws of guide {guide!r} after {done} steps; use another guide, or driver nuts"
+            f"draws of guide {guide!r} after {fit.steps} steps; use another guide, or driver nuts"
         )
     positions, log_density = positions[usable], log_density[usable]
     log_weight = (log_density - log_proposal[usable]).reshape(chains, draws)
@@ -161,19 +144,51 @@ def svi(
         positions=positions.reshape(chains, draws, -1),
         log_density=lp,
         statistics={"lp": lp, "log_weight": log_weight},
-        gradients=done * BOUND_DRAWS,
+        gradients=fit.steps * BOUND_DRAWS,
         compile_seconds=compilations.seconds,
         run_seconds=time.perf_counter() - began - compilations.seconds,
         notes={
             "approximate": 1,
             "pareto_k": pareto_k(log_weight),
             "elbo": float(log_weight.mean()),
-            "converged": int(converged),
-            "steps": done,
+            "converged": int(fit.converged),
+            "steps": fit.steps,
             "warmup": 0,
-            "interrupted": int(interrupted),
+            "interrupted": int(fit.interrupted),
         },
     )
+
+
+class Fit(NamedTuple):
+    """Where a fit ended, and why."""
+
+    state: Any
+    steps: int
+    converged: bool
+    interrupted: bool
+
+
+def _climb(program, key, origin, data, steps, progress):
+    """Return the fit after at most so many steps, in whole blocks."""
+    state = program.start(key, origin, data)
+    done, converged, interrupted = 0, False, False
+    try:
+        while done < steps and not converged:
+            state, bound = program.block(state, origin, data)
+            if not np.isfinite(bound):
+                raise DriverError(
+                    f"the evidence lower bound of the guide is {bound} after {done} steps; use a "
+                    "smaller learning_rate, another guide, or driver nuts"
+                )
+            done += BLOCK_LENGTH
+            converged = bool(optax.tree.get(state.optim_state, "scale") <= SMALLEST_RATE)
+            if progress is not None:
+                progress(min(done, steps), steps, {"elbo": float(bound)})
+    except KeyboardInterrupt:
+        if done == 0:
+            raise
+        interrupted = True
+    return Fit(state, done, converged, interrupted)
 
 
 class Program(NamedTuple):
@@ -247,8 +262,3 @@ def svi_program(log_density, dim, guide, learning_rate, draws):
         return positions, log_densities, posterior.log_prob(offsets, intermediates)
 
     return Program(jax.jit(start), jax.jit(block), jax.jit(sample))
-
-
-def _rate_left(state):
-    """Return the share of the learning rate that is left."""
-    return optax.tree.get(state.optim_state, "scale")

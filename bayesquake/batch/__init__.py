@@ -1,0 +1,1 @@
+"""Many posteriors in one program: padding, triage, devices and machines."""

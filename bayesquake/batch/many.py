@@ -1,0 +1,437 @@
+"""Fit a model to many data sets: chunks, triage, one result with a problem dimension."""
+
+import dataclasses
+import functools
+import hashlib
+import json
+import time
+import warnings
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import xarray as xr
+
+from bayesquake.batch.fleet import importable_name, imported, on_workers
+from bayesquake.batch.pad import buckets, joined, stacked
+from bayesquake.batch.shard import batched, width_of
+from bayesquake.batch.triage import TIERS, TriageSettings, in_lanes, triage
+from bayesquake.diagnostics.convergence import LARGEST_CHECKED
+from bayesquake.errors import OptionError, ResultError
+from bayesquake.inference.compilation import recorded_compilations
+from bayesquake.inference.configuration import described_priors
+from bayesquake.inference.draws import STATISTIC_MEANINGS
+from bayesquake.inference.run import positive_integer
+from bayesquake.io.identity import arrays_hash, difference
+from bayesquake.io.provenance import dataset_hash, model_hash, provenance
+from bayesquake.io.results import open_result, write_netcdf
+from bayesquake.priors import resolve_priors
+from bayesquake.target import target_of_arrays
+from bayesquake.zoo import options_of
+
+__all__ = ["UncertifiedWarning", "fit_many"]
+
+MEANINGS = {
+    "tier": "tier that certified the problem, 0 if none did",
+    "r_hat": "largest rank-normalised split R-hat of the quantities",
+    "ess_bulk": "smallest bulk effective sample size of the quantities",
+    "ess_tail": "smallest tail effective sample size of the quantities",
+    "pareto_k": "Pareto k-hat of importance weights of the Gaussian at the mode",
+    "modes": "modes found whose log density is within 10 of the best",
+    "curvature": "smallest eigenvalue of the negative Hessian at the best mode",
+    "divergences": "divergent trajectories among the draws",
+    "gradients": "gradient evaluations",
+}
+"""Variables of the group ``triage``."""
+
+NAMED_IN_WARNING = 10
+
+
+class UncertifiedWarning(UserWarning):
+    """Some problems have no certified posterior."""
+
+
+class Task(NamedTuple):
+    """A chunk of problems, as plain data.
+
+    Attributes
+    ----------
+    model : str
+        Where to import it from, empty if it is at hand.
+    priors : dict of Prior
+    arrays : pytree of (problem, ...)
+        Prepared data sets of equal shapes.
+    numbers : (problem,) int
+        Their places among all data sets.
+    seed : int
+    settings : TriageSettings
+    """
+
+    model: str
+    priors: dict
+    arrays: Any
+    numbers: Any
+    seed: int
+    settings: TriageSettings
+
+
+def fit_many(
+    model,
+    datasets,
+    *,
+    names=None,
+    chains=4,
+    draws=500,
+    seed=0,
+    priors=None,
+    chunk=256,
+    client=None,
+    progress=None,
+    directory=None,
+    **options,
+):
+    """Draw from the posterior of each of many data sets, and certify each.
+
+    Parameters
+    ----------
+    model : bayesquake.zoo.Model
+    datasets : sequence of xarray.Dataset
+        From ``model.read`` or ``model.simulate``.
+    names : sequence of str, optional
+        A name for each; its place by default.
+    chains, draws : int
+        Number of chains and of kept draws in each, for every problem.
+    seed : int
+        A problem's draws depend on it and on the problem's place.
+    priors : mapping or path, optional
+        Priors in place of the defaults, as in `bayesquake.fit`.
+    chunk : int
+        Problems worked on together; bounds the memory, and is what a worker is given.
+    client : distributed.Client, optional
+        A Dask cluster, of workers of one thread each, to share the chunks.
+    progress : callable, optional
+        Called as ``progress(done, problems)`` after every chunk.
+    directory : path, optional
+        Folder where finished chunks are kept, made if need be; the same call with the same
+        folder goes on after them.
+    **options
+        Options of ``model.prepare`` and fields of `bayesquake.batch.triage.TriageSettings`.
+
+    Returns
+    -------
+    xarray.DataTree
+        Groups ``posterior`` and ``sample_stats`` with dimensions chain, draw and problem,
+        and ``triage`` with the evidence for each problem. Data sets of different shapes are
+        padded with NaN to the largest. The root attribute ``failures`` holds, as JSON, the
+        names of the problems that are not certified, and why.
+
+    Raises
+    ------
+    OptionError, PriorError
+    DriverError
+        A chunk ended too many workers.
+    ResultError
+        The chunks in the folder are those of a call that asked something else.
+
+    Warns
+    -----
+    UncertifiedWarning
+        Problems remain whose chains do not agree.
+    """
+    names = _names(names, datasets)
+    chunk = positive_integer("chunk", chunk)
+    if isinstance(seed, bool) or not isinstance(seed, int) or seed < 0:
+        raise OptionError(f"seed = {seed!r} must be an integer of at least 0")
+    settings, prepare_options = _split(model, options, chains, draws)
+    resolved = resolve_priors(model, priors)
+
+    began = time.perf_counter()
+    with recorded_compilations() as compiled:
+        prepared = [model.prepare(dataset, **prepare_options) for dataset in datasets]
+        reference = importable_name(model) if client is not None else ""
+        tasks = [
+            Task(
+                reference,
+                resolved,
+                stacked([prepared[place] for place in bucket[first : first + chunk]]),
+                np.array(bucket[first : first + chunk]),
+                seed,
+                settings,
+            )
+            for bucket in buckets(prepared)
+            for first in range(0, len(bucket), chunk)
+        ]
+        parts = _fitted(model, tasks, client, progress, directory)
+    order = np.argsort(np.concatenate([task.numbers for task in tasks]))
+    groups = {
+        name: joined([part[name] for part in parts], "problem").isel(problem=order)
+        for name in parts[0]
+    }
+    groups = {name: group.assign_coords(problem=names) for name, group in groups.items()}
+    hashes = [dataset.attrs.get("content_hash") or dataset_hash(dataset) for dataset in datasets]
+    attributes = {"units": "1", "long_name": "SHA-256 of the data set"}
+    groups["triage"]["data_hash"] = ("problem", hashes, attributes)
+
+    result = xr.DataTree.from_dict({name: groups[name] for name in sorted(groups)})
+    configuration = {
+        "model": model.name,
+        "driver": "triage",
+        "settings": dataclasses.asdict(settings) | {"chunk": chunk},
+        "options": prepare_options,
+        "priors": described_priors(resolved),
+    }
+    everything = xr.Dataset(
+        attrs={
+            "content_hash": hashlib.sha256("".join(hashes).encode()).hexdigest(),
+            "source": f"{len(datasets)} data sets",
+        }
+    )
+    failures = _failures(groups["triage"])
+    result.attrs = provenance(model, everything, configuration, seed) | {
+        "gradient_count": int(groups["triage"]["gradients"].sum()),
+        "compile_seconds": compiled.seconds,
+        "run_seconds": time.perf_counter() - began - compiled.seconds,
+        "failures": json.dumps(failures, ensure_ascii=False),
+    }
+    if failures:
+        warnings.warn(_listing(failures, len(datasets)), UncertifiedWarning, stacklevel=2)
+    return result
+
+
+def fit_chunk(model, task):
+    """Fit the problems of a task.
+
+    Returns
+    -------
+    dict of xarray.Dataset
+        Groups ``posterior``, ``sample_stats`` and ``triage``.
+    """
+    problems = [jax.tree.map(lambda a, i=i: a[i], task.arrays) for i in range(len(task.numbers))]
+    target = target_of_arrays(model, problems[0], task.priors)
+    data = jax.tree.map(np.asarray, stacked([target.condition(arrays) for arrays in problems]))
+    triaged = triage(
+        target,
+        data,
+        seed=task.seed,
+        numbers=task.numbers,
+        quantities=_checked(target, model, data),
+        settings=task.settings,
+    )
+    constrain = _over_draws(target.constrain)
+    values = in_lanes(
+        lambda lane: constrain(*lane), (triaged.positions, data), width_of(task.settings.width)
+    )
+    return {
+        "posterior": _by_draw(
+            {
+                name: (draws, model.quantities[name].dims, _attributes(model.quantities[name]))
+                for name, draws in values.items()
+            }
+        ),
+        "sample_stats": _by_draw(
+            {
+                name: (draws, (), {"units": "1", "long_name": STATISTIC_MEANINGS[name]})
+                for name, draws in triaged.statistics.items()
+            }
+        ),
+        "triage": _table(triaged),
+    }
+
+
+def fit_task(task):
+    """Fit a task whose model is imported, on a worker."""
+    return fit_chunk(imported(task.model), task)
+
+
+def _fitted(model, tasks, client, progress, directory):
+    """Return the groups of every task, read from the folder where they are already there."""
+    total = sum(len(task.numbers) for task in tasks)
+    folder = None if directory is None else ChunkFolder(directory, model)
+    parts = [None if folder is None else folder.read(task) for task in tasks]
+    missing = [place for place, part in enumerate(parts) if part is None]
+    if client is None:
+        made = ((i, fit_chunk(model, tasks[place])) for i, place in enumerate(missing))
+    else:
+        made = on_workers(client, fit_task, [tasks[place] for place in missing])
+    done = total - sum(len(tasks[place].numbers) for place in missing)
+    for i, part in made:
+        place = missing[i]
+        if folder is not None:
+            folder.write(tasks[place], part)
+        parts[place] = part
+        done += len(tasks[place].numbers)
+        if progress is not None:
+            progress(done, total)
+    return parts
+
+
+class ChunkFolder:
+    """Finished chunks on disk, one NetCDF file each, with what they were asked."""
+
+    def __init__(self, path, model):
+        self.path = Path(path)
+        self.path.mkdir(parents=True, exist_ok=True)
+        self.model_hash = model_hash(model)
+
+    def read(self, task):
+        """Return the groups of a task, None if they are not there.
+
+        Raises
+        ------
+        ResultError
+            The file belongs to another task.
+        """
+        path = self._path(task)
+        if not path.exists():
+            return None
+        tree = open_result(path)
+        if changed := difference(json.loads(tree.attrs["identity"]), self._identity(task)):
+            raise ResultError(
+                f"{path}: cannot be used, for {changed}; put that back, or give another folder"
+            )
+        return {name: group.to_dataset() for name, group in tree.children.items()}
+
+    def write(self, task, groups):
+        """Write the groups of a task."""
+        tree = xr.DataTree.from_dict(groups)
+        tree.attrs = {
+            "bayesquake_version": version("bayesquake"),
+            "identity": json.dumps(self._identity(task)),
+        }
+        write_netcdf(tree, self._path(task))
+
+    def _path(self, task):
+        return self.path / f"chunk_{task.numbers[0]:06d}.nc"
+
+    def _identity(self, task):
+        return {
+            "model_hash": self.model_hash,
+            "priors": described_priors(task.priors),
+            "seed": task.seed,
+            "settings": dataclasses.asdict(task.settings),
+            "problems": task.numbers.tolist(),
+            "arrays_hash": arrays_hash(task.arrays),
+        }
+
+
+def _names(names, datasets):
+    if not len(datasets):
+        raise OptionError("there are no data sets to fit; give at least one")
+    if names is None:
+        return [str(place) for place in range(len(datasets))]
+    names = [str(name) for name in names]
+    if len(names) != len(datasets) or len(set(names)) != len(names):
+        raise OptionError(
+            f"{len(datasets)} data sets need as many different names; {len(names)} were given, "
+            f"{len(set(names))} of them different"
+        )
+    return names
+
+
+def _split(model, options, chains, draws):
+    """Return the settings of the triage and the options of ``model.prepare``."""
+    own = {field.name for field in dataclasses.fields(TriageSettings)} - {"chains", "draws"}
+    taken = options_of(model.prepare)
+    unknown = sorted(set(options) - own - taken)
+    if unknown:
+        raise OptionError(
+            f"unknown option {', '.join(unknown)}; fit_many takes {', '.join(sorted(own))}, "
+            f"preparing the data of {model.name} {', '.join(sorted(taken)) or 'none'}"
+        )
+    settings = TriageSettings(
+        chains, draws, **{name: value for name, value in options.items() if name in own}
+    )
+    return settings, {name: value for name, value in options.items() if name in taken}
+
+
+def _checked(target, model, data):
+    """Return the function of the quantities that must converge, those `check` looks at."""
+    one = jax.tree.map(lambda values: values[0], data)
+    shapes = jax.eval_shape(target.constrain, jnp.zeros(target.dim), one)
+    names = tuple(
+        name
+        for name, shape in sorted(shapes.items())
+        if not model.quantities[name].auxiliary and shape.size <= LARGEST_CHECKED
+    )
+    return _quantities(target.constrain, names)
+
+
+@functools.cache
+def _quantities(constrain, names):
+    def quantities(position, data):
+        values = constrain(position, data)
+        return jnp.concatenate([jnp.ravel(values[name]) for name in names])
+
+    return quantities
+
+
+@functools.cache
+def _over_draws(constrain):
+    return batched(jax.vmap(jax.vmap(constrain, (0, None)), (0, None)), (0, 0))
+
+
+def _by_draw(variables):
+    """Label (problem, chain, draw, ...) arrays, moving the problems behind the draws."""
+    shape = next(iter(variables.values()))[0].shape[1:3]
+    return xr.Dataset(
+        {
+            name: (("chain", "draw", "problem", *dims), np.moveaxis(values, 0, 2), attributes)
+            for name, (values, dims, attributes) in variables.items()
+        },
+        coords=dict(zip(("chain", "draw"), map(np.arange, shape), strict=True)),
+    )
+
+
+def _attributes(quantity):
+    return {
+        "units": quantity.unit,
+        "long_name": quantity.meaning,
+        "auxiliary": int(quantity.auxiliary),
+    }
+
+
+def _table(triaged):
+    table = xr.Dataset(
+        {
+            name: ("problem", getattr(triaged, name), {"units": "1", "long_name": meaning})
+            for name, meaning in MEANINGS.items()
+        }
+    )
+    table["tier"].attrs |= {
+        "flag_values": np.arange(len(TIERS)),
+        "flag_meanings": " ".join(tier.replace(" ", "_") for tier in TIERS),
+    }
+    return table
+
+
+def _failures(table):
+    """Return why each problem that is not certified is not, by name."""
+    return {
+        str(row["problem"].item()): _reason({name: row[name].item() for name in MEANINGS})
+        for row in (table.isel(problem=i) for i in np.flatnonzero(table["tier"] == 0))
+    }
+
+
+def _reason(row):
+    if np.isnan(row["r_hat"]):
+        return "the log density is not finite at any starting point; check its data"
+    reason = (
+        f"R-hat {row['r_hat']:.3f}, effective sample size {row['ess_bulk']:.0f} in the bulk and "
+        f"{row['ess_tail']:.0f} in the tails"
+    )
+    if row["modes"] > 1:
+        reason += f", {row['modes']} modes"
+    if row["divergences"]:
+        reason += f", {row['divergences']} divergences"
+    return reason
+
+
+def _listing(failures, problems):
+    first = list(failures.items())[:NAMED_IN_WARNING]
+    lines = [f"{name}: {reason}" for name, reason in first]
+    if len(failures) > len(first):
+        lines.append(f"and {len(failures) - len(first)} more, in the attribute 'failures'")
+    return f"{len(failures)} of {problems} problems have no certified posterior\n" + "\n".join(lines)

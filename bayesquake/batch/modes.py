@@ -1,0 +1,153 @@
+"""The modes of a posterior and the Gaussians there: where chains start, and how they move.
+
+Searches start from draws of the prior. Each end has its own Gaussian, from the Hessian there;
+the chains start around the ends, overdispersed, so that a second mode of comparable height
+is seen by the chains and shows as disagreement between them.
+"""
+
+import functools
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+from blackjax.diagnostics import psis_weights
+
+from bayesquake.batch.newton import newton_mode
+from bayesquake.inference.mode import find_mode
+
+__all__ = ["Modes", "modes_program"]
+
+ATTEMPTS = 10
+"""Prior draws per search, of which the first with a finite log density is its start."""
+
+NEWTON_DIMENSION = 20
+"""Up to this many coordinates Newton's method is used, above it L-BFGS."""
+
+COMPARABLE = 10.0
+"""Modes whose log density is lower than the best by more than this get no chain."""
+
+SAME = 0.5
+"""Ends closer than this, in standard deviations of the best one's Gaussian, are one mode."""
+
+SMALLEST_CURVATURE = 1e-8
+"""Smallest curvature kept, relative to the largest."""
+
+OVERDISPERSION = 1.5
+"""Spread of the chains' starts, in standard deviations of the Gaussian."""
+
+
+class Modes(NamedTuple):
+    """What the searches found, for one problem.
+
+    Attributes
+    ----------
+    centre, root : (dim,), (dim, dim)
+        The best mode and a root of the covariance of its Gaussian.
+    start : (chain, dim)
+        Starting positions of the chains.
+    pareto_k : float
+        Pareto k-hat of importance weights of draws from the Gaussian.
+    count : int
+        Distinct modes of comparable height, 0 if there is none.
+    curvature : float
+        Smallest eigenvalue of the negative Hessian at the best mode; positive at a mode.
+    gradients : int
+        Gradient evaluations, a Hessian counted as one per coordinate.
+    finite : bool
+        Whether a search and every chain has a start with a finite log density.
+    """
+
+    centre: Any
+    root: Any
+    start: Any
+    pareto_k: Any
+    count: Any
+    curvature: Any
+    gradients: Any
+    finite: Any
+
+
+@functools.cache
+def modes_program(log_density, initial, dim, chains, searches, draws):
+    """Return ``(key, data) -> Modes``.
+
+    Parameters
+    ----------
+    log_density, initial : callable
+        Of the target.
+    dim : int
+        Number of coordinates.
+    chains : int
+    searches : int
+    draws : int
+        Importance draws.
+    """
+    climb = newton_mode if dim <= NEWTON_DIMENSION else find_mode
+
+    def run(key, data):
+        def at(position):
+            return log_density(position, data)
+
+        def gaussian(position):
+            eigenvalues, vectors = jnp.linalg.eigh(-jax.hessian(at)(position))
+            size = jnp.abs(eigenvalues)
+            kept = jnp.maximum(size, SMALLEST_CURVATURE * size.max())
+            return vectors / jnp.sqrt(kept), eigenvalues[0]
+
+        def search(key):
+            end = climb(at, _finite_start(key, at, lambda key: initial(key, data), dim))
+            return end, *gaussian(end.position)
+
+        key_start, key_chain, key_draw = jax.random.split(key, 3)
+        # One search after the other, so that no problem waits for the slowest of all searches.
+        ends, roots, curvatures = jax.lax.map(search, jax.random.split(key_start, searches))
+        height = jnp.where(jnp.isfinite(ends.log_density), ends.log_density, -jnp.inf)
+        best = jnp.argmax(height)
+        comparable = height >= height[best] - COMPARABLE
+
+        root = roots[best]
+        distinct = _distinct(ends.position, comparable, root)
+        count = distinct.sum()
+        height_of_distinct = jnp.where(distinct, height, -jnp.inf)
+        end = jnp.argsort(-height_of_distinct)[jnp.arange(chains) % count]
+        noise = OVERDISPERSION * jax.random.normal(key_chain, (chains, dim))
+        around = ends.position[end] + jnp.einsum("cij,cj->ci", roots[end], noise)
+        usable = jnp.isfinite(jax.vmap(at)(around))
+        start = jnp.where(usable[:, None], around, ends.position[end])
+
+        z = jax.random.normal(key_draw, (draws, dim))
+        weight = jax.vmap(at)(ends.position[best] + z @ root.T) + 0.5 * (z**2).sum(axis=1)
+        weight = jnp.where(jnp.isnan(weight), -jnp.inf, weight)
+        finite = jnp.isfinite(height[best]) & jnp.isfinite(root).all()
+        return Modes(
+            centre=ends.position[best],
+            root=root,
+            start=start,
+            pareto_k=jnp.nan_to_num(psis_weights(weight)[1], nan=jnp.inf),
+            count=jnp.where(finite, count, 0),
+            curvature=curvatures[best],
+            gradients=ends.iterations.sum() * (1 + dim * (climb is newton_mode)) + searches * dim,
+            finite=finite,
+        )
+
+    return run
+
+
+def _finite_start(key, log_density, initial, dim):
+    def unfinished(carry):
+        attempt, _, finite = carry
+        return (attempt < ATTEMPTS) & ~finite
+
+    def draw(carry):
+        attempt, *_ = carry
+        position = initial(jax.random.fold_in(key, attempt))
+        return attempt + 1, position, jnp.isfinite(log_density(position))
+
+    return jax.lax.while_loop(unfinished, draw, (0, jnp.zeros(dim), False))[1]
+
+
+def _distinct(positions, comparable, root):
+    """Return which of the comparable ends differ from all before them."""
+    z = jnp.linalg.solve(root, positions.T).T
+    close = jnp.linalg.norm(z[:, None] - z, axis=-1) < SAME
+    return comparable & ~jnp.tril(close & comparable[None, :], -1).any(axis=1)
