@@ -38,7 +38,7 @@ def driver_table(model, reference):
         the largest relative difference of standard deviations, k-hat, gradients, seconds.
     """
     target = reference_target(model, reference)
-    rows = {}
+    rows: dict[str, dict] = {}
     for name, settings in SETTINGS.items():
         try:
             made = DRIVERS[name](target, seed=SEED, **settings)
