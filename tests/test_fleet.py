@@ -58,9 +58,7 @@ def test_no_result_is_lost_when_a_worker_is_killed(client):
             killed.append(processes[busy[0]])
             os.kill(killed[0], signal.SIGKILL)
 
-    shared = bq.fit_many(
-        HYPOCENTRE, datasets, client=client, progress=kill_a_busy_worker, **RUN
-    )
+    shared = bq.fit_many(HYPOCENTRE, datasets, client=client, progress=kill_a_busy_worker, **RUN)
     assert killed
     for group in ("posterior", "sample_stats", "triage"):
         xr.testing.assert_identical(alone[group].to_dataset(), shared[group].to_dataset())

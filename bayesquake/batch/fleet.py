@@ -89,8 +89,8 @@ def on_workers(client, function, tasks):
                 yield place, future.result()
             except KilledWorker as problem:
                 raise DriverError(
-                    f"chunk {place} of {len(futures)} ended every worker that tried it ({problem}); "
-                    "give the workers more memory, or make the chunk smaller"
+                    f"chunk {place} of {len(futures)} ended every worker that tried it "
+                    f"({problem}); give the workers more memory, or make the chunk smaller"
                 ) from problem
             future.release()
     finally:

@@ -434,4 +434,6 @@ def _listing(failures, problems):
     lines = [f"{name}: {reason}" for name, reason in first]
     if len(failures) > len(first):
         lines.append(f"and {len(failures) - len(first)} more, in the attribute 'failures'")
-    return f"{len(failures)} of {problems} problems have no certified posterior\n" + "\n".join(lines)
+    return f"{len(failures)} of {problems} problems have no certified posterior\n" + "\n".join(
+        lines
+    )

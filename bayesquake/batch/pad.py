@@ -52,9 +52,13 @@ def joined(parts, dim):
             if name != dim:
                 sizes[name] = max(size, sizes.get(name, 0))
     padded = [
-        part.pad({name: (0, sizes[name] - size) for name, size in part.sizes.items() if name != dim})
+        part.pad(
+            {name: (0, sizes[name] - size) for name, size in part.sizes.items() if name != dim}
+        )
         if any(size < sizes[name] for name, size in part.sizes.items() if name != dim)
         else part
         for part in parts
     ]
-    return xr.concat(padded, dim, data_vars="all", coords="minimal", compat="override", join="override")
+    return xr.concat(
+        padded, dim, data_vars="all", coords="minimal", compat="override", join="override"
+    )

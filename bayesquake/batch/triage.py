@@ -18,7 +18,6 @@ import functools
 from typing import Any, NamedTuple
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 
 from bayesquake.batch.convergence import Convergence, convergence

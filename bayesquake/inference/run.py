@@ -81,7 +81,7 @@ def run_blocks(
         except KeyboardInterrupt:
             if len(blocks) * BLOCK_LENGTH <= warmup:
                 raise
-            interrupted = True
+            interrupted = len(blocks) * BLOCK_LENGTH < total
     made = {
         name: np.moveaxis(np.concatenate([block[name] for block in blocks])[:total], 0, 1)
         for name in blocks[0]

@@ -275,9 +275,7 @@ def peak_memory(count):
 def own_peak_memory(count):
     """Triage problems chunk by chunk, keep their means, and return the peak memory (GB)."""
     target, picks = problems(count)
-    means = [
-        part.positions.mean(axis=(1, 2)) for part in in_chunks(target, picks, 1, MEMORY_CHUNK)
-    ]
+    means = [part.positions.mean(axis=(1, 2)) for part in in_chunks(target, picks, 1, MEMORY_CHUNK)]
     assert len(np.concatenate(means)) == count
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 1e9
 
