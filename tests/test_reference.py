@@ -37,7 +37,16 @@ def reference():
     return stored, reference_target(model, stored)
 
 
-@pytest.mark.parametrize("driver", EXACT)
+SLOW = {"smc", "svi"}
+"""Drivers that take minutes at this dimension."""
+
+
+def marked(drivers):
+    """Return the names as parameters, the slow ones marked."""
+    return [pytest.param(d, marks=pytest.mark.slow) if d in SLOW else d for d in drivers]
+
+
+@pytest.mark.parametrize("driver", marked(EXACT))
 def test_an_exact_driver_agrees_with_the_reference(driver, reference):
     stored, target = reference
     made = DRIVERS[driver](target, seed=3, **EXACT[driver])
@@ -49,7 +58,7 @@ def test_an_exact_driver_agrees_with_the_reference(driver, reference):
     assert table["z_sd"].abs().max() < LARGEST_DIFFERENCE
 
 
-@pytest.mark.parametrize("driver", APPROXIMATE)
+@pytest.mark.parametrize("driver", marked(APPROXIMATE))
 def test_an_approximate_driver_is_labelled_and_not_far_off(driver, reference):
     stored, target = reference
     made = DRIVERS[driver](target, seed=3, **APPROXIMATE[driver])
