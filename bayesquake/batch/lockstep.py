@@ -68,7 +68,11 @@ def lockstep_program(log_density, target_accept, trajectory_length, longest):
         states = jax.vmap(lambda position: init(position, lambda x: log_density(x, data)))(
             positions
         )
-        return Chains(keys, states, averaging_start(FIRST_STEP_SIZE), jnp.asarray(0))
+        # Of definite type, as a block returns it: else the first block would compile apart.
+        averaging = jax.tree.map(
+            lambda leaf: jnp.asarray(leaf, jnp.result_type(leaf)), averaging_start(FIRST_STEP_SIZE)
+        )
+        return Chains(keys, states, averaging, jnp.asarray(0))
 
     def block(chains, data, stages):
         def at(position):

@@ -14,6 +14,7 @@ from blackjax.diagnostics import psis_weights
 
 from bayesquake.batch.newton import newton_mode
 from bayesquake.inference.mode import find_mode
+from bayesquake.inference.run import compiled
 
 __all__ = ["Modes", "modes_program"]
 
@@ -86,7 +87,7 @@ def modes_program(log_density, initial, dim, chains, searches, draws):
 
     def run(key, data):
         def at(position):
-            return log_density(position, data)
+            return compiled(log_density)(position, data)
 
         def gaussian(position):
             eigenvalues, vectors = jnp.linalg.eigh(-jax.hessian(at)(position))

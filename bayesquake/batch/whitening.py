@@ -9,6 +9,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from bayesquake.inference.run import compiled
+
 __all__ = ["Whitened", "rewhitened", "unwhitened", "whitened_density"]
 
 
@@ -31,13 +33,13 @@ class Whitened(NamedTuple):
 def whitened_density(log_density):
     """Return the log density ``(z, Whitened)`` for a log density ``(position, data)``.
 
-    The Jacobian is constant and left out.
+    The Jacobian is constant and left out. The log density is traced once for all programs.
     """
 
     def density(z, whitened):
         # A sum over products is fused with what follows; a small matrix product is not.
         position = whitened.centre + (whitened.root * z).sum(axis=-1)
-        return log_density(position, whitened.data)
+        return compiled(log_density)(position, whitened.data)
 
     return density
 

@@ -116,7 +116,8 @@ def calibration_table(calibration, bins=10):
             }
         )
     table = pd.DataFrame(rows).set_index("quantity")
-    table.attrs["low_ess_share"] = float((calibration["minimum_ess"] < rank_draws).mean())
+    if "minimum_ess" in calibration:
+        table.attrs["low_ess_share"] = float((calibration["minimum_ess"] < rank_draws).mean())
     if "divergences" in calibration:
         table.attrs["divergent_share"] = float((calibration["divergences"] > 0).mean())
     return table

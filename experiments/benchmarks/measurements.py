@@ -36,7 +36,9 @@ class Scale:
     seeds, compiling_seeds : int
         Measured calls, and of samplers that compile in every call.
     simulations, peer_simulations : int
-        Of our calibration, and of one that is scaled from fewer.
+        Of each call of our calibration, and of one that is scaled from fewer.
+    calibration_seeds : int
+        Measured calls of our calibration.
     calibration_warmup, calibration_draws : int
         Of the one chain of a simulation.
     """
@@ -49,6 +51,7 @@ class Scale:
     compiling_seeds: int = 3
     simulations: int = 1000
     peer_simulations: int = 10
+    calibration_seeds: int = 5
     calibration_warmup: int = 200
     calibration_draws: int = 300
 
@@ -67,9 +70,10 @@ def measure_sampling(problem, scale, samplers=SAMPLERS):
     Returns
     -------
     list of dict
-        By sampler: ``status``, and if that is "measured" the medians over seeds of
-        ``cpu_seconds``, ``compilations``, ``minimum_ess``, ``worst_rhat`` and ``ess_per_second``
-        and, where gradients are counted, the means of ``ess_per_1000_draw_gradients`` and
+        By sampler: ``status``, and if that is "measured" the ``first_cpu_seconds`` of
+        preparation and first call, the medians over seeds of ``cpu_seconds``,
+        ``compilations``, ``minimum_ess``, ``worst_rhat`` and ``ess_per_second``, and, where
+        gradients are counted, the means of ``ess_per_1000_draw_gradients`` and
         ``ess_per_1000_gradients`` with their standard errors.
     """
     rows = []
@@ -83,8 +87,10 @@ def measure_sampling(problem, scale, samplers=SAMPLERS):
     prepared = {}
     for row, sampler in zip(rows, samplers, strict=True):
         if row["status"] == "measured":
+            began = cpu_seconds()
             sample = sampler.prepare(problem, row["chains"], scale.warmup, scale.draws)
             sample(0)
+            row["first_cpu_seconds"] = cpu_seconds() - began
             prepared[sampler.name] = sample
     calls: dict[str, list] = {name: [] for name in prepared}
     for seed in range(1, scale.seeds + 1):
@@ -143,9 +149,10 @@ def measure_calibration(scale, calibrations=CALIBRATIONS):
     Returns
     -------
     list of dict
-        By calibration: ``status``, and if that is "measured" ``simulations`` and
-        ``cpu_seconds_per_simulation``; of ours also ``outside_band``, the quantities whose
-        ranks leave the simultaneous 95 % band.
+        By calibration: ``status``, and if that is "measured" ``simulations`` of a call and the
+        median ``cpu_seconds_per_simulation``; of ours also ``bands``, how often a quantity was
+        compared with the simultaneous 95 % band of uniform ranks, and ``outside_band``, how
+        often its ranks left it.
     """
     rows = []
     for calibration in calibrations:
@@ -154,19 +161,23 @@ def measure_calibration(scale, calibrations=CALIBRATIONS):
         if not all(installed(package) for package in calibration.packages):
             row["status"] = NOT_INSTALLED
             continue
-        own = calibration.packages == ("bayesquake",)
         row["status"] = "measured"
+        own = calibration.packages == ("bayesquake",)
         row["simulations"] = scale.simulations if own else scale.peer_simulations
         run = functools.partial(
             calibration.run, row["simulations"], scale.calibration_warmup, scale.calibration_draws
         )
         run(0)
-        began = cpu_seconds()
-        ranks = run(1)
-        row["cpu_seconds_per_simulation"] = (cpu_seconds() - began) / row["simulations"]
+        seconds, inside = [], []
+        for seed in range(1, 1 + (scale.calibration_seeds if own else 1)):
+            began = cpu_seconds()
+            ranks = run(seed)
+            seconds.append(cpu_seconds() - began)
+            if own:
+                inside.extend(calibration_table(ranks)["inside_band"])
+        row["cpu_seconds_per_simulation"] = float(np.median(seconds)) / row["simulations"]
         if own:
-            table = calibration_table(ranks)
-            row["outside_band"] = table.index[~table["inside_band"]].tolist()
+            row |= {"bands": len(inside), "outside_band": len(inside) - sum(inside)}
     return rows
 
 
