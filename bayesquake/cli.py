@@ -47,7 +47,7 @@ Priors = Annotated[
     Path | None, typer.Option(metavar="FILE.toml", help="Priors in place of the defaults.")
 ]
 Resume = Annotated[bool, typer.Option("--resume", help="Go on with a run that was stopped.")]
-DRIVER_HELP = "nuts, chees, mclmc, smc, pathfinder, svi or laplace."
+DRIVER_HELP = "nuts, chees, mclmc, smc, pathfinder, svi, laplace or triage."
 RESUME = "the same command with --resume goes on from there"
 DEBUG = False
 
@@ -113,7 +113,9 @@ def simulate(
 @app.command()
 def fit(
     model: ModelName,
-    data: Annotated[Path, typer.Argument(metavar="DATA", help="A file the model's reader knows.")],
+    data: Annotated[
+        list[Path], typer.Argument(metavar="DATA...", help="Files the model's reader knows.")
+    ],
     out: Annotated[Path, typer.Option(metavar="RESULT.nc", help="Where to write the result.")],
     driver: Annotated[str | None, typer.Option(help=DRIVER_HELP)] = None,
     chains: Annotated[int | None, typer.Option(help="Number of chains.")] = None,
@@ -138,7 +140,7 @@ def fit(
     loaded = load_model(model)
     options = parse_settings(settings)
     reader = {name: options.pop(name) for name in list(options) if name in options_of(loaded.read)}
-    dataset = loaded.read(data, **reader)
+    dataset = loaded.read(data[0] if len(data) == 1 else data, **reader)
     arguments = {
         "driver": driver,
         "chains": chains,

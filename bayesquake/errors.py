@@ -16,6 +16,7 @@ __all__ = [
     "ReferencePosteriorError",
     "ResultError",
     "SimulationError",
+    "SpectraError",
 ]
 
 
@@ -29,6 +30,10 @@ class CatalogError(BayesquakeError):
 
 class OptionError(BayesquakeError):
     """An option is unknown or its value makes no sense."""
+
+
+class SpectraError(BayesquakeError, ValueError):
+    """Waveforms, picks or spectra cannot be read or break a model's conditions."""
 
 
 class PriorError(BayesquakeError):

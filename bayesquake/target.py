@@ -5,6 +5,7 @@ program serves every data set of the same structure and shapes.
 """
 
 import dataclasses
+import functools
 from collections.abc import Callable
 from typing import Any
 
@@ -18,7 +19,40 @@ from numpyro.infer.util import log_density as log_joint_density
 
 from bayesquake.priors import resolve_priors
 
-__all__ = ["Target", "target", "target_of_arrays"]
+__all__ = ["Split", "Target", "target", "target_of_arrays"]
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Split:
+    """A target of many independent problems, taken apart.
+
+    Attributes
+    ----------
+    dim : str
+        Name of the problem axis.
+    target : Target
+        Of one problem; all have equal shapes.
+    data : pytree of (problem, ...) arrays
+        As ``target.log_density`` takes them.
+    exact : callable or None
+        ``(key, data, count) -> (count, dim)`` independent draws of one problem.
+    """
+
+    dim: str
+    target: "Target"
+    data: Any
+    exact: Callable | None
+
+    def join(self, positions):
+        """Return (problem, chain, draw, dim) positions as (chain, draw, all coordinates)."""
+        sites = jax.eval_shape(self.target.unravel, jnp.zeros(self.target.dim))
+        parts, first = [], 0
+        for name in sorted(sites):
+            size = int(np.prod(sites[name].shape))
+            site = np.moveaxis(positions[..., first : first + size], 0, 2)
+            parts.append(site.reshape(*site.shape[:2], -1))
+            first += size
+        return np.concatenate(parts, axis=-1)
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -53,6 +87,8 @@ class Target:
         ``(key, data) -> position`` of a draw from the prior.
     fold_terms : callable, optional
         ``(position, data) -> (fold,)``, the log likelihood of every fold, for models with folds.
+    split : callable, optional
+        ``() -> Split``, for a target whose problems are independent.
     """
 
     dim: int
@@ -71,6 +107,7 @@ class Target:
     log_likelihood: Callable | None = None
     prior_position: Callable | None = None
     fold_terms: Callable | None = None
+    split: Callable | None = None
 
 
 _TARGETS: dict[Any, Target] = {}
@@ -109,7 +146,33 @@ def target_of_arrays(model, arrays, priors=None):
     if key not in _TARGETS:
         _TARGETS[key] = _build(model, priors, arrays)
     made = _TARGETS[key]
-    return dataclasses.replace(made, data=made.condition(jax.tree.map(jnp.asarray, arrays)))
+    apart = model.problems is not None and model.problems.independent(arrays)
+    return dataclasses.replace(
+        made,
+        data=made.condition(jax.tree.map(jnp.asarray, arrays)),
+        split=functools.partial(_split, model, arrays, priors) if apart else None,
+    )
+
+
+def _split(model, arrays, priors):
+    one = target_of_arrays(model, jax.tree.map(lambda values: values[:1], arrays), priors)
+    data = jax.vmap(one.condition)(jax.tree.map(lambda values: values[:, None], arrays))
+    sampler = model.problems.exact(arrays)
+    if sampler is not None:
+        sampler = _positions_of(sampler, one.unconstrain, tuple(sorted(priors.items())))
+    return Split(model.problems.dim, one, jax.tree.map(np.asarray, data), sampler)
+
+
+@functools.cache
+def _positions_of(sampler, unconstrain, priors):
+    """Return a sampler of values as one of positions, the same for the same arguments."""
+    distributions = {site: prior.distribution() for site, prior in priors}
+
+    def draw(key, data, count):
+        values = sampler(key, data, distributions, count)
+        return jax.vmap(unconstrain, (0, None))(values, data)
+
+    return draw
 
 
 def _build(model, priors, arrays):

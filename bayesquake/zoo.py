@@ -18,6 +18,7 @@ from bayesquake.errors import ModelNotFoundError, SimulationError
 __all__ = [
     "Folds",
     "Model",
+    "Problems",
     "Quantity",
     "SmallProblem",
     "Whitening",
@@ -93,6 +94,30 @@ class Folds:
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
+class Problems:
+    """Independent posteriors along the leading axis of a model's arrays.
+
+    A slice of length one of every array is a problem by itself, and every site of the model
+    has the problems as its leading axis.
+
+    Attributes
+    ----------
+    dim : str
+        Name of the axis in data sets and results.
+    independent : callable
+        ``arrays -> bool``, whether these arrays are independent problems.
+    exact : callable, optional
+        ``arrays -> draw or None``, for arrays of one problem: a function
+        ``(key, arrays, priors, count) -> values`` of so many independent draws of the sampled
+        sites, with a leading draw axis, for problems on which Markov chains fail.
+    """
+
+    dim: str
+    independent: Callable
+    exact: Callable = lambda arrays: None
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
 class SmallProblem:
     """A simulated problem that is cheap to fit, for tests and first trials.
 
@@ -132,7 +157,7 @@ class Model:
     calibrated : callable
         ``(values, arrays) -> dict`` of the scalars whose ranks and coverage are checked.
     recommended : callable
-        ``dataset -> dict`` of driver settings.
+        ``arrays -> dict`` of driver settings.
     complete : callable
         ``(dataset, **options)`` checks the options before any sampling and returns
         ``(posterior, arrays, key) -> dict`` of the model's own result groups and further
@@ -150,6 +175,8 @@ class Model:
     replicate : callable, optional
         ``(key, values, dataset) -> dataset``: data as they could have been, on the design of
         a real data set, at the values of one posterior draw.
+    problems : Problems, optional
+        For models whose data sets hold many independent posteriors.
     small_problems : tuple of SmallProblem
         Cheap problems, one for every form of the model.
     """
@@ -172,6 +199,7 @@ class Model:
     folds: Folds | None = None
     simulate_arrays: Callable | None = None
     replicate: Callable | None = None
+    problems: Problems | None = None
     small_problems: tuple[SmallProblem, ...] = (SmallProblem(),)
 
 

@@ -17,7 +17,7 @@ from arviz_stats.base import array_stats
 
 import bayesquake as bq
 from bayesquake.batch.convergence import convergence
-from bayesquake.batch.many import UncertifiedWarning
+from bayesquake.batch.evidence import UncertifiedWarning
 from bayesquake.batch.newton import newton_mode
 from bayesquake.batch.pad import buckets
 from bayesquake.batch.triage import TriageSettings, triage

@@ -4,8 +4,9 @@ Under a map over problems a loop runs until the slowest of them is done. The une
 of the no-U-turn sampler make the others wait; here, in coordinates where the posterior is
 about standard normal, one trajectory length suits all problems, and a quasi-random sequence
 that is the same for all jitters it. Only the step size is a problem's own, adapted to the
-acceptance of its chains together. A trajectory needs the value of the density at its end
-alone, so between the ends only gradients are computed.
+acceptance of its chains together. A problem of small steps then keeps the others waiting;
+where this costs more than its chains gain, the number of steps is common instead. A trajectory
+needs the value of the density at its end alone, so between the ends only gradients are computed.
 
 References
 ----------
@@ -48,7 +49,7 @@ class Chains(NamedTuple):
 
 
 @functools.cache
-def lockstep_program(log_density, target_accept, trajectory_length, longest):
+def lockstep_program(log_density, target_accept, trajectory_length, longest, common=None):
     """Return the block program of the sampler for a log density ``(position, data)``.
 
     Parameters
@@ -61,6 +62,9 @@ def lockstep_program(log_density, target_accept, trajectory_length, longest):
         Mean length of a trajectory, in posterior standard deviations.
     longest : int
         Largest number of leapfrog steps of a trajectory.
+    common : (int, int), optional
+        Fewest and most leapfrog steps, the same for all problems whatever their step sizes; the
+        two lengths are then not used.
     """
     averaging_start, averaging_update, averaged = dual_averaging_adaptation(target_accept)
 
@@ -79,13 +83,15 @@ def lockstep_program(log_density, target_accept, trajectory_length, longest):
             return log_density(position, data)
 
         def step(chains, stage):
+            stage, leapfrogs = stage
             keys, steps = jax.vmap(jax.random.split, out_axes=1)(chains.keys)
             adapting = stage == ADAPT_STEP
             step_size = jnp.where(
                 adapting, jnp.exp(chains.averaging.log_step_size), averaged(chains.averaging)
             )
-            length = 2 * trajectory_length * halton_sequence(chains.step)
-            leapfrogs = jnp.clip(jnp.ceil(length / step_size), 1, longest).astype(int)
+            if common is None:
+                length = 2 * trajectory_length * halton_sequence(chains.step)
+                leapfrogs = jnp.clip(jnp.ceil(length / step_size), 1, longest).astype(int)
 
             def move(key, state):
                 return _move(key, state, at, step_size, leapfrogs)
@@ -101,10 +107,18 @@ def lockstep_program(log_density, target_accept, trajectory_length, longest):
             chains = Chains(keys, states, averaging, chains.step + 1)
             return chains, (states.position, statistics)
 
-        chains, (positions, statistics) = jax.lax.scan(step, chains, stages)
+        leapfrogs = None if common is None else _common_leapfrogs(common, len(stages))
+        chains, (positions, statistics) = jax.lax.scan(step, chains, (stages, leapfrogs))
         return chains, positions, statistics
 
     return BlockProgram(start, block, lambda warmup: np.full(warmup, ADAPT_STEP))
+
+
+def _common_leapfrogs(common, count):
+    """Return a quasi-random number of leapfrog steps for each of so many trajectories."""
+    fewest, most = common
+    share = jax.vmap(halton_sequence)(jnp.arange(count))
+    return fewest + jnp.floor((most - fewest + 1) * share).astype(int)
 
 
 def _move(key, state, log_density, step_size, leapfrogs):

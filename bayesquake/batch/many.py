@@ -5,7 +5,6 @@ import functools
 import hashlib
 import json
 import time
-import warnings
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -15,10 +14,11 @@ import jax.numpy as jnp
 import numpy as np
 import xarray as xr
 
+from bayesquake.batch.evidence import failures_of, table_of, warn_of_failures
 from bayesquake.batch.fleet import importable_name, imported, on_workers
 from bayesquake.batch.pad import buckets, joined, stacked
 from bayesquake.batch.shard import batched, width_of
-from bayesquake.batch.triage import TIERS, TriageSettings, in_lanes, triage
+from bayesquake.batch.triage import TriageSettings, in_lanes, triage
 from bayesquake.diagnostics.convergence import LARGEST_CHECKED
 from bayesquake.errors import OptionError, ResultError
 from bayesquake.inference.compilation import recorded_compilations
@@ -32,26 +32,7 @@ from bayesquake.priors import resolve_priors
 from bayesquake.target import target_of_arrays
 from bayesquake.zoo import options_of
 
-__all__ = ["UncertifiedWarning", "fit_many"]
-
-MEANINGS = {
-    "tier": "tier that certified the problem, 0 if none did",
-    "r_hat": "largest rank-normalised split R-hat of the quantities",
-    "ess_bulk": "smallest bulk effective sample size of the quantities",
-    "ess_tail": "smallest tail effective sample size of the quantities",
-    "pareto_k": "Pareto k-hat of importance weights of the Gaussian at the mode",
-    "modes": "modes found whose log density is within 10 of the best",
-    "curvature": "smallest eigenvalue of the negative Hessian at the best mode",
-    "divergences": "divergent trajectories among the draws",
-    "gradients": "gradient evaluations",
-}
-"""Variables of the group ``triage``."""
-
-NAMED_IN_WARNING = 10
-
-
-class UncertifiedWarning(UserWarning):
-    """Some problems have no certified posterior."""
+__all__ = ["fit_many"]
 
 
 class Task(NamedTuple):
@@ -189,15 +170,14 @@ def fit_many(
             "source": f"{len(datasets)} data sets",
         }
     )
-    failures = _failures(groups["triage"])
+    failures = failures_of(groups["triage"])
     result.attrs = provenance(model, everything, configuration, seed) | {
         "gradient_count": int(groups["triage"]["gradients"].sum()),
         "compile_seconds": compiled.seconds,
         "run_seconds": time.perf_counter() - began - compiled.seconds,
         "failures": json.dumps(failures, ensure_ascii=False),
     }
-    if failures:
-        warnings.warn(_listing(failures, len(datasets)), UncertifiedWarning, stacklevel=2)
+    warn_of_failures(failures, len(datasets))
     return result
 
 
@@ -237,7 +217,7 @@ def fit_chunk(model, task):
                 for name, draws in triaged.statistics.items()
             }
         ),
-        "triage": _table(triaged),
+        "triage": table_of(triaged),
     }
 
 
@@ -391,49 +371,3 @@ def _attributes(quantity):
         "long_name": quantity.meaning,
         "auxiliary": int(quantity.auxiliary),
     }
-
-
-def _table(triaged):
-    table = xr.Dataset(
-        {
-            name: ("problem", getattr(triaged, name), {"units": "1", "long_name": meaning})
-            for name, meaning in MEANINGS.items()
-        }
-    )
-    table["tier"].attrs |= {
-        "flag_values": np.arange(len(TIERS)),
-        "flag_meanings": " ".join(tier.replace(" ", "_") for tier in TIERS),
-    }
-    return table
-
-
-def _failures(table):
-    """Return why each problem that is not certified is not, by name."""
-    return {
-        str(row["problem"].item()): _reason({name: row[name].item() for name in MEANINGS})
-        for row in (table.isel(problem=i) for i in np.flatnonzero(table["tier"] == 0))
-    }
-
-
-def _reason(row):
-    if np.isnan(row["r_hat"]):
-        return "the log density is not finite at any starting point; check its data"
-    reason = (
-        f"R-hat {row['r_hat']:.3f}, effective sample size {row['ess_bulk']:.0f} in the bulk and "
-        f"{row['ess_tail']:.0f} in the tails"
-    )
-    if row["modes"] > 1:
-        reason += f", {row['modes']} modes"
-    if row["divergences"]:
-        reason += f", {row['divergences']} divergences"
-    return reason
-
-
-def _listing(failures, problems):
-    first = list(failures.items())[:NAMED_IN_WARNING]
-    lines = [f"{name}: {reason}" for name, reason in first]
-    if len(failures) > len(first):
-        lines.append(f"and {len(failures) - len(first)} more, in the attribute 'failures'")
-    return f"{len(failures)} of {problems} problems have no certified posterior\n" + "\n".join(
-        lines
-    )

@@ -27,6 +27,9 @@ NEWTON_DIMENSION = 20
 COMPARABLE = 10.0
 """Modes whose log density is lower than the best by more than this get no chain."""
 
+RIVAL = 3.0
+"""A second mode this close in log density holds a part of the posterior that matters."""
+
 SAME = 0.5
 """Ends closer than this, in standard deviations of the best one's Gaussian, are one mode."""
 
@@ -50,6 +53,8 @@ class Modes(NamedTuple):
         Pareto k-hat of importance weights of draws from the Gaussian.
     count : int
         Distinct modes of comparable height, 0 if there is none.
+    rivals : int
+        Distinct modes so high that each must be visited.
     curvature : float
         Smallest eigenvalue of the negative Hessian at the best mode; positive at a mode.
     gradients : int
@@ -63,6 +68,7 @@ class Modes(NamedTuple):
     start: Any
     pareto_k: Any
     count: Any
+    rivals: Any
     curvature: Any
     gradients: Any
     finite: Any
@@ -126,6 +132,7 @@ def modes_program(log_density, initial, dim, chains, searches, draws):
             start=start,
             pareto_k=jnp.nan_to_num(psis_weights(weight)[1], nan=jnp.inf),
             count=jnp.where(finite, count, 0),
+            rivals=(distinct & (height >= height[best] - RIVAL)).sum(),
             curvature=curvatures[best],
             gradients=ends.iterations.sum() * (1 + dim * (climb is newton_mode)) + searches * dim,
             finite=finite,

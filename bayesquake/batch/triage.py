@@ -7,6 +7,10 @@ Every problem of a chunk goes through tiers until its chains agree:
 2. the same, whitened by the covariance of the draws of tier 1, and several times longer;
 3. the adaptive no-U-turn sampler in the whitened coordinates.
 
+Where a model can draw exactly from one of its posteriors, at a price, that takes the place of
+tiers 2 and 3, and problems with a second mode of similar height go there without further
+trial: chains agree on the share of a mode only after many crossings.
+
 A tier runs a few problems at a time, those of similar cost together, and hands on the ones
 whose R-hat or effective sample size misses the limits. What no tier certifies is named.
 A problem's draws depend on the seed and its own index, not on the others; only rounding,
@@ -36,6 +40,7 @@ TIERS = (
     "whitened Hamiltonian Monte Carlo",
     "whitened Hamiltonian Monte Carlo, longer",
     "no-U-turn sampler",
+    "exact draws",
 )
 """What certified a problem, by number."""
 
@@ -51,6 +56,9 @@ STATISTICS = {
 
 BLOCK_LENGTH = 50
 """Steps per compiled call."""
+
+EXACT = 4
+"""Number of the tier of exact draws."""
 
 FEWEST_DRAWS = 8
 
@@ -82,6 +90,9 @@ class TriageSettings:
         Steps per kept draw in tiers 2 and 3.
     target_accept, trajectory_length, longest
         See `lockstep_program`.
+    common_leapfrogs : (int, int), optional
+        Fewest and most leapfrog steps of every trajectory of tiers 1 and 2, the same for all
+        problems; by default as many as a problem's step size asks for.
     nuts_warmup, nuts_accept, nuts_depth
         Warm-up steps, target acceptance and largest tree depth of tier 3.
     width : int, optional
@@ -100,6 +111,7 @@ class TriageSettings:
     target_accept: float = 0.9
     trajectory_length: float = 2.5
     longest: int = 64
+    common_leapfrogs: tuple[int, int] | None = None
     nuts_warmup: int = 400
     nuts_accept: float = 0.9
     nuts_depth: int = 8
@@ -136,6 +148,8 @@ class Triaged(NamedTuple):
         Distinct modes found whose log density is within 10 of the best.
     curvature : (problem,)
         Smallest eigenvalue of the negative Hessian at the mode.
+    centre, root : (problem, dim), (problem, dim, dim)
+        The best mode and a root of the covariance of its Gaussian.
     divergences, gradients : (problem,) int
         Divergent trajectories among the draws; gradient evaluations of all tiers.
     """
@@ -149,6 +163,8 @@ class Triaged(NamedTuple):
     pareto_k: Any
     modes: Any
     curvature: Any
+    centre: Any
+    root: Any
     divergences: Any
     gradients: Any
 
@@ -202,7 +218,7 @@ class Made(NamedTuple):
     step_size: Any
 
 
-def triage(target, data, *, seed=0, numbers=None, quantities=None, settings=None):
+def triage(target, data, *, seed=0, numbers=None, quantities=None, settings=None, exact=None):
     """Draw from the posteriors of many problems and certify each.
 
     Parameters
@@ -217,6 +233,8 @@ def triage(target, data, *, seed=0, numbers=None, quantities=None, settings=None
     quantities : callable, optional
         ``(position, data) -> (quantity,)``, what must converge; the coordinates by default.
     settings : TriageSettings, optional
+    exact : callable, optional
+        ``(key, data, count) -> (count, dim)`` independent draws of one problem.
 
     Returns
     -------
@@ -255,15 +273,21 @@ def triage(target, data, *, seed=0, numbers=None, quantities=None, settings=None
     made = _sample(pilot, cohort, seed, 1)
     triaged.gradients[cohort.place] += made.gradients
     cohort = _onward(cohort, made, np.arange(alive.size))
+    if exact is not None:
+        tiers = tiers[:1]
     for tier, sampler in enumerate(tiers, 1):
         made = _sample(sampler, cohort, seed, 1 + tier)
         positions = unwhitened(cohort.whitened, made.draws)
         judged = _judged(positions, cohort.whitened.data, quantities, width)
         certified = _certified(judged, settings)
+        if exact is not None:
+            certified &= found.rivals[cohort.place] <= 1
         _record(triaged, cohort.place, positions, made, judged, np.where(certified, tier, 0))
         if certified.all():
-            break
+            return triaged
         cohort = _onward(cohort, made, np.flatnonzero(~certified))
+    if exact is not None:
+        _draw_exactly(triaged, cohort, target.log_density, exact, seed, quantities, width)
     return triaged
 
 
@@ -295,7 +319,11 @@ def in_lanes(function, arrays, width):
 def _samplers(log_density, settings):
     density = whitened_density(log_density)
     lockstep = lockstep_program(
-        density, settings.target_accept, settings.trajectory_length, settings.longest
+        density,
+        settings.target_accept,
+        settings.trajectory_length,
+        settings.longest,
+        settings.common_leapfrogs,
     )
     turning = nuts_program(density, "diagonal", settings.nuts_accept, settings.nuts_depth)
     width, narrow = width_of(settings.width), width_of(settings.width, NARROWING)
@@ -347,6 +375,39 @@ def _sample(sampler, cohort, seed, stream):
         )
 
     return in_lanes(lane, cohort, width)
+
+
+def _draw_exactly(triaged, cohort, log_density, exact, seed, quantities, width):
+    """Replace the draws of a cohort by exact ones, where these are finite."""
+    chains, draws = triaged.positions.shape[1:3]
+    program = _exact_program(exact, log_density, chains * draws)
+    data = cohort.whitened.data
+    flat, lp = in_lanes(
+        lambda lane: program(_keys(seed, lane[0], 1 + EXACT), lane[1]), (cohort.number, data), width
+    )
+    positions = flat.reshape(len(flat), chains, draws, -1)
+    judged = _judged(positions, data, quantities, width)
+    statistics = {
+        name: np.full(positions.shape[:3], False if kind is bool else 0 if kind is int else np.nan)
+        for name, kind in STATISTICS.items()
+    }
+    statistics |= {
+        "lp": lp.reshape(positions.shape[:3]),
+        "acceptance_rate": np.ones(positions.shape[:3]),
+    }
+    nothing = np.zeros(len(flat), int)
+    made = Made(None, statistics, nothing, nothing, nothing)
+    finite = np.isfinite(positions).all(axis=(1, 2, 3))
+    _record(triaged, cohort.place, positions, made, judged, np.where(finite, EXACT, 0))
+
+
+@functools.cache
+def _exact_program(exact, log_density, count):
+    def draw(key, data):
+        positions = exact(key, data, count)
+        return positions, jax.vmap(log_density, (0, None))(positions, data)
+
+    return batched(draw, (0, 0))
 
 
 def _onward(cohort, made, chosen):
@@ -407,6 +468,8 @@ def _nothing_yet(found, settings, dim):
         pareto_k=found.pareto_k,
         modes=found.count,
         curvature=found.curvature,
+        centre=found.centre,
+        root=found.root,
         divergences=np.zeros(problems, int),
         gradients=found.gradients.copy(),
     )

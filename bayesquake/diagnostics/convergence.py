@@ -14,7 +14,7 @@ from arviz_stats.base import array_stats
 
 from bayesquake.errors import ResultError
 
-__all__ = ["CheckReport", "CheckRow", "check", "scalar_names", "summary_table"]
+__all__ = ["CheckReport", "CheckRow", "check", "scalar_names", "summary_table", "with_elements"]
 
 RHAT_LIMIT = 1.01
 ESS_PER_CHAIN = 100
@@ -23,6 +23,9 @@ DIVERGENCE_LIMIT = 0.001
 PARETO_LIMIT = 0.7
 TAIL = (0.05, 0.95)
 TAIL_OPTIONS = {"method": "tail", "prob": TAIL}
+MOST_ELEMENTS = 16
+"""Elements of an array of quantities up to which each is a scalar of its own in tables."""
+
 LARGEST_CHECKED = 1000
 """Arrays of more elements are maps of the other quantities and not checked again."""
 
@@ -57,8 +60,35 @@ def scalar_names(posterior):
     )
 
 
+def with_elements(draws):
+    """Add the elements of small arrays of quantities to draws, as scalars of their own.
+
+    Parameters
+    ----------
+    draws : xarray.Dataset
+        Draws of a posterior or of a prior.
+
+    Returns
+    -------
+    xarray.Dataset
+        With a variable such as ``fc1[pair1]`` for every element of every quantity that has
+        at most `MOST_ELEMENTS` labelled ones.
+    """
+    elements = {}
+    for name, values in draws.data_vars.items():
+        dims = values.dims[2:]
+        labelled = dims and all(dim in values.coords for dim in dims)
+        if not labelled or values.attrs.get("auxiliary") == 1 or values[0, 0].size > MOST_ELEMENTS:
+            continue
+        for place in np.ndindex(values.shape[2:]):
+            element = values.isel(dict(zip(dims, place, strict=True)))
+            labels = ",".join(str(element[dim].item()) for dim in dims)
+            elements[f"{name}[{labels}]"] = element.drop_vars(dims)
+    return draws.assign(elements)
+
+
 def summary_table(result):
-    """Summarise every scalar quantity.
+    """Summarise every scalar quantity, and every element of small arrays of quantities.
 
     Parameters
     ----------
@@ -70,7 +100,7 @@ def summary_table(result):
         By quantity: ``mean``, ``sd``, ``q5``, ``q50``, ``q95`` in the quantity's unit,
         ``mcse_mean``, ``mcse_sd``, ``r_hat``, ``ess_bulk``, ``ess_tail``, ``unit``.
     """
-    posterior = _posterior(result)
+    posterior = with_elements(_posterior(result))
     rows = {}
     for name in scalar_names(posterior):
         draws = posterior[name].to_numpy()
@@ -114,6 +144,9 @@ def check(result):
     posterior, statistics = _posterior(result), result["sample_stats"].to_dataset()
     if result.attrs.get("approximate", 0):
         return CheckReport(tuple(_approximation_rows(result)))
+    if "triage" in result.children:
+        rows = [*_triage_rows(result), *_quality_rows(result), _finished_row(result)]
+        return CheckReport(tuple(rows))
     quantities = posterior.filter_by_attrs(auxiliary=lambda flag: flag != 1)
     rows = [
         _worst(quantities, "R-hat", array_stats.rhat, {}, np.max, RHAT_LIMIT),
@@ -126,15 +159,7 @@ def check(result):
         rows.append(dataclasses.replace(row, passed=None))
     if "diverging" in statistics:
         divergent = float(statistics["diverging"].mean())
-        rows.append(
-            CheckRow(
-                "divergences",
-                divergent,
-                f"< {DIVERGENCE_LIMIT:.1%} of draws",
-                divergent < DIVERGENCE_LIMIT,
-                "share of trajectories that left the energy surface",
-            )
-        )
+        rows.append(_divergence_row(divergent))
     if "energy" in statistics:
         energy = float(
             np.min(array_stats.bfmi(statistics["energy"].to_numpy(), chain_axis=0, draw_axis=1))
@@ -148,16 +173,62 @@ def check(result):
                 "how well momentum draws explore the energy, worst chain",
             )
         )
-    rows.append(
-        CheckRow(
-            "finished",
-            float(not result.attrs["interrupted"]),
-            "1",
-            not result.attrs["interrupted"],
-            "whether the run was left to its end",
-        )
-    )
+    rows += [*_quality_rows(result), _finished_row(result)]
     return CheckReport(tuple(rows))
+
+
+def _triage_rows(result):
+    """Yield the rows of many problems, each of which has been certified or not."""
+    table, statistics = result["triage"].to_dataset(), result["sample_stats"].to_dataset()
+    uncertified = int((table["tier"] == 0).sum())
+    yield CheckRow(
+        "uncertified problems",
+        float(uncertified),
+        "0",
+        uncertified == 0,
+        f"of {table['tier'].size} problems, those whose chains do not agree",
+    )
+    for name, title, worst in (
+        ("r_hat", "R-hat", table["r_hat"].max()),
+        ("ess_bulk", "bulk ESS", table["ess_bulk"].min()),
+        ("ess_tail", "tail ESS", table["ess_tail"].min()),
+    ):
+        yield CheckRow(title, float(worst), "", None, f"worst of all problems, {name}")
+    divergent = float(statistics["diverging"].mean())
+    yield _divergence_row(divergent)
+
+
+def _divergence_row(divergent):
+    return CheckRow(
+        "divergences",
+        divergent,
+        f"< {DIVERGENCE_LIMIT:.1%} of draws",
+        divergent < DIVERGENCE_LIMIT,
+        "share of trajectories that left the energy surface",
+    )
+
+
+def _quality_rows(result):
+    """Yield how much of the data a model's own criteria object to."""
+    if "quality" not in result.children:
+        return
+    for name, flag in result["quality"].data_vars.items():
+        if flag.dtype.kind not in "bi":
+            continue
+        share, limit = float(flag.mean()), flag.attrs.get("largest_share")
+        yield CheckRow(
+            str(name),
+            share,
+            "" if limit is None else f"< {limit:.0%} of the data",
+            None if limit is None else share < limit,
+            flag.attrs.get("long_name", ""),
+        )
+
+
+def _finished_row(result):
+    finished = not result.attrs["interrupted"]
+    meaning = "whether the run was left to its end"
+    return CheckRow("finished", float(finished), "1", finished, meaning)
 
 
 def _posterior(result):

@@ -29,13 +29,17 @@ class Draws:
     ----------
     positions : (chain, draw, dim)
     log_density : (chain, draw)
-    statistics : mapping of str to (chain, draw)
+    statistics : mapping of str to (chain, draw) or (chain, draw, problem)
         Sample statistics under ArviZ's names, see `STATISTIC_MEANINGS`.
     gradients : int
         Gradient evaluations, warm-up included.
     compile_seconds, run_seconds : float
     notes : mapping of str to str, int or float
         Scalars about the whole run, written as root attributes.
+    problem_dim : str
+        Name of the problem axis of the statistics, if they have one.
+    groups : mapping of str to xarray.Dataset
+        The driver's own groups of the result.
     """
 
     positions: Any
@@ -45,6 +49,8 @@ class Draws:
     compile_seconds: float
     run_seconds: float
     notes: Mapping[str, Any]
+    problem_dim: str = ""
+    groups: Mapping[str, Any] = dataclasses.field(default_factory=dict)
 
 
 @dataclasses.dataclass(frozen=True, eq=False)

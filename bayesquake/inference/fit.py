@@ -1,5 +1,6 @@
 """Fit a model to a data set: target, driver, constrained draws, result."""
 
+import importlib
 import time
 from collections.abc import Callable
 from typing import Any, NamedTuple
@@ -39,6 +40,9 @@ DRIVERS: dict[str, Callable[..., Draws]] = {
     "svi": svi,
     "laplace": laplace,
 }
+TRIAGE = "bayesquake.batch.driver"
+"""Loaded by name when asked for: batches are built upon the other drivers."""
+
 PRIOR_DRAWS = 1000
 OUTPUT_STREAM = 1000
 """Index of the random stream of forecasts and prior draws, apart from the drivers'."""
@@ -122,9 +126,13 @@ def fit(
         posterior = constrained(target, made.positions)
         groups = plan.completion(posterior, jax.tree.map(jnp.asarray, plan.arrays), key_complete)
         groups["posterior"] = _as_dataset(model, posterior).merge(groups["posterior"])
-        groups["prior"] = _as_dataset(model, _prior_draws(target, key_prior))
+        prior = _as_dataset(model, _prior_draws(target, key_prior))
+        groups["prior"] = _with_labels_of(groups["posterior"], prior)
         groups["log_prior"] = _log_priors(resolve_priors(model, priors), posterior)
-        groups["sample_stats"] = _statistics(made.statistics)
+        groups["sample_stats"] = _statistics(made)
+        groups |= {
+            name: _with_labels_of(groups["posterior"], group) for name, group in made.groups.items()
+        }
     observed = groups["observed_data"]
     observed.attrs.update(dataset.attrs)
     result = xr.DataTree.from_dict({name: groups[name] for name in sorted(groups)})
@@ -166,7 +174,11 @@ def planned(model, dataset, *, driver, chains, warmup, draws, seed, priors, **op
     """Return the `Plan` of a fit with these arguments, which are those of `fit`."""
     if isinstance(seed, bool) or not isinstance(seed, int) or seed < 0:
         raise OptionError(f"seed = {seed!r} must be an integer of at least 0")
-    recommended = dict(model.recommended(dataset))
+    prepare_options = {
+        name: value for name, value in options.items() if name in options_of(model.prepare)
+    }
+    arrays = model.prepare(dataset, **prepare_options)
+    recommended = dict(model.recommended(arrays))
     recommended_driver = recommended.pop("driver")
     driver_name = recommended_driver if driver is None else driver
     if driver_name != recommended_driver:
@@ -178,7 +190,6 @@ def planned(model, dataset, *, driver, chains, warmup, draws, seed, priors, **op
     settings = _accepted(run, recommended) | _accepted(run, given) | split["driver"]
 
     completion = model.complete(dataset, **split["complete"])
-    arrays = model.prepare(dataset, **split["prepare"])
     configuration = {
         "model": model.name,
         "driver": driver_name,
@@ -215,8 +226,11 @@ def driver_named(name):
     DriverError
         There is none.
     """
+    if name == "triage":
+        return importlib.import_module(TRIAGE).triage_driver
     if name not in DRIVERS:
-        raise DriverError(f"driver {name!r} is unknown; choose from {', '.join(DRIVERS)}")
+        known = ", ".join([*DRIVERS, "triage"])
+        raise DriverError(f"driver {name!r} is unknown; choose from {known}")
     return DRIVERS[name]
 
 
@@ -299,20 +313,31 @@ def _as_dataset(model, values):
     return xr.Dataset(variables, coords=coordinates)
 
 
-def _statistics(statistics):
+def _with_labels_of(labelled, draws):
+    """Return draws with the coordinates that another data set gives to their dimensions."""
+    own = {"chain", "draw"}
+    return draws.assign_coords(
+        {
+            name: values
+            for name, values in labelled.coords.items()
+            if set(values.dims) <= set(draws.dims) - own
+        }
+    )
+
+
+def _statistics(made):
+    problem = (made.problem_dim,) if made.problem_dim else ()
+    chains, draws = made.positions.shape[:2]
     return xr.Dataset(
         {
             name: (
-                ("chain", "draw"),
+                ("chain", "draw", *problem),
                 values,
                 {"units": "1", "long_name": STATISTIC_MEANINGS[name]},
             )
-            for name, values in statistics.items()
+            for name, values in made.statistics.items()
         },
-        coords={
-            "chain": np.arange(statistics["lp"].shape[0]),
-            "draw": np.arange(statistics["lp"].shape[1]),
-        },
+        coords={"chain": np.arange(chains), "draw": np.arange(draws)},
     )
 
 

@@ -12,6 +12,7 @@ from importlib import resources
 from pathlib import Path
 
 import numpy as np
+from xarray import DataTree
 
 from bayesquake.errors import ResultError
 from bayesquake.io.results import replace_when_complete
@@ -64,10 +65,12 @@ def _render(result):
     from jinja2 import Environment, StrictUndefined
     from markupsafe import Markup
 
-    from bayesquake.diagnostics.convergence import check, scalar_names
+    from bayesquake.diagnostics.convergence import check
 
     model = load_model(result.attrs["model"])
-    names = [name for name in model.quantities if name in scalar_names(result["posterior"])]
+    verdict, arrays = check(result), list(result["posterior"].data_vars)
+    result = _with_elements(result)
+    names = _ordered_scalars(result["posterior"], model)
     environment = Environment(
         autoescape=True, trim_blocks=True, lstrip_blocks=True, undefined=StrictUndefined
     )
@@ -84,17 +87,17 @@ def _render(result):
         driver=json.loads(result.attrs["configuration"])["driver"],
         approximate=bool(result.attrs.get("approximate", 0)),
         chains=result["posterior"].sizes["chain"],
-        check=check(result),
+        check=verdict,
         window=list(_window(result)),
         observations=list(_observations(result)),
         parameters=list(_parameters(result, model, names)),
         other_quantities=[
             (name, quantity)
             for name, quantity in model.quantities.items()
-            if name in result["posterior"] and name not in names
+            if name in arrays and name not in names
         ],
         sensitivity=list(_sensitivity(result)),
-        prior_figure=_png(prior_and_posterior(result, names)),
+        prior_figure=_png(prior_and_posterior(result, names)) if names else None,
         trace_figures=[
             _png(traces_and_ranks(result, traced[first : first + TRACES_IN_A_FIGURE]))
             for first in range(0, len(traced), TRACES_IN_A_FIGURE)
@@ -112,6 +115,34 @@ def _render(result):
         configuration=_pretty(result.attrs.get("configuration", "{}")),
         package_versions=_pretty(result.attrs.get("package_versions", "{}")),
     )
+
+
+def _with_elements(result):
+    """Return a result in which elements of small arrays are scalars too."""
+    from bayesquake.diagnostics.convergence import with_elements
+
+    groups = {name: group.to_dataset() for name, group in result.children.items()}
+    for name in ("posterior", "prior"):
+        if name in groups:
+            groups[name] = with_elements(groups[name])
+    taken_apart = DataTree.from_dict(groups)
+    taken_apart.attrs = result.attrs
+    return taken_apart
+
+
+def _ordered_scalars(posterior, model):
+    """Return the names of scalars in the order of the model's quantities."""
+    from bayesquake.diagnostics.convergence import scalar_names
+
+    order = list(model.quantities)
+    return sorted(
+        (name for name in scalar_names(posterior) if _quantity_name(name) in order),
+        key=lambda name: order.index(_quantity_name(name)),
+    )
+
+
+def _quantity_name(name):
+    return name.partition("[")[0]
 
 
 def _window(result):
@@ -161,8 +192,8 @@ def _parameters(result, model, names):
         shared = overlap(prior[name], posterior[name]) if name in prior else np.nan
         yield {
             "name": name,
-            "meaning": model.quantities[name].meaning,
-            "unit": model.quantities[name].unit,
+            "meaning": model.quantities[_quantity_name(name)].meaning,
+            "unit": model.quantities[_quantity_name(name)].unit,
             "numbers": [
                 *(_number(row[key]) for key in ("mean", "sd", "q5", "q50", "q95")),
                 _number(row["mcse_mean"], 2),

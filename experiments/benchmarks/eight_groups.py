@@ -107,7 +107,7 @@ EIGHT_GROUPS = Model(
         "z": Quantity("1", "standardised effects", ("group",), auxiliary=True),
     },
     calibrated=calibrated,
-    recommended=lambda dataset: {"driver": "nuts", "warmup": 500},
+    recommended=lambda prepared: {"driver": "nuts", "warmup": 500},
     complete=complete,
     figures={},
     design={},

@@ -93,7 +93,7 @@ NINETY_EIGHT_GROUPS = Model(
         "theta": Quantity("1", "effect of each group", ("group",)),
     },
     calibrated=calibrated,
-    recommended=lambda dataset: {"driver": "nuts", "warmup": 500},
+    recommended=lambda prepared: {"driver": "nuts", "warmup": 500},
     complete=complete,
     figures={},
     design={},

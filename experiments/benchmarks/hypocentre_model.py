@@ -147,7 +147,7 @@ def read(source):
     return source
 
 
-def recommended(dataset):
+def recommended(prepared):
     """Return the settings of one fit."""
     return {"driver": "nuts", "metric": "dense"}
 

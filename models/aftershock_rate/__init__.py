@@ -9,7 +9,7 @@ from .quantities import QUANTITIES, calibrated
 __all__ = ["MODEL"]
 
 
-def recommended(dataset):
+def recommended(prepared):
     """Return the driver and settings: whitened coordinates need no dense metric."""
     return {"driver": "nuts", "metric": "diagonal", "warmup": 500}
 

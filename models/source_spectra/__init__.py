@@ -1,0 +1,78 @@
+"""Corner frequencies, moment ratios and stress drops from ratios of source spectra."""
+
+import math
+
+from bayesquake.priors import Prior
+from bayesquake.zoo import Model, Problems, SmallProblem
+
+from . import arrays, data, outputs, quadrature, simulate
+from .model import source_spectra
+from .quantities import QUANTITIES, calibrated
+
+__all__ = ["MODEL"]
+
+_WEAK = "weakly informative"
+
+
+def _normal(unit, symbol, loc, scale):
+    return Prior("Normal", (("loc", loc), ("scale", scale)), unit, symbol, _WEAK)
+
+
+def recommended(prepared):
+    """Return the driver and settings: pairs are many posteriors, a cluster is one."""
+    if independent(prepared):
+        return {"driver": "triage", "draws": 250} | TRIAGE
+    return {"driver": "nuts", "metric": "dense"}
+
+
+def independent(prepared):
+    """Return whether the arrays are pairs without a common prior of stress drops."""
+    return isinstance(prepared, arrays.PairArrays) and prepared.stress_drop is None
+
+
+def exact(prepared):
+    """Return the sampler by quadrature, where the unknowns of a pair are few enough."""
+    return quadrature.exact_draws if quadrature.applies(prepared) else None
+
+
+TRIAGE = {
+    "rhat_limit": 1.02,
+    "ess_limit": 200,
+    "searches": 3,
+    "pilot": 50,
+    "common_leapfrogs": (2, 6),
+}
+"""Settings of the triage of pairs; what misses these limits is drawn by quadrature."""
+
+MODEL = Model(
+    name="source_spectra",
+    title="Corner frequency, moment ratio and stress drop from spectral ratios",
+    references=("Yoshimitsu et al. 2023, doi:10.1186/s40623-023-01770-2",),
+    generative=source_spectra,
+    priors={
+        "ln_fc1": _normal("ln(Hz)", "ln f1", math.log(5.0), 1.2),
+        "dln_fc": _normal("1", "d", math.log(4.0), 0.8),
+        "ln_moment_ratio": _normal("1", "m", math.log(30.0), 2.0),
+        "logit_nu": _normal("1", "logit ν", 0.0, 1.5),
+        "falloff": Prior("LogNormal", (("loc", math.log(2.0)), ("scale", 0.1)), "1", "n", _WEAK),
+        "level_scale": Prior("HalfNormal", (("scale", 0.5),), "1", "τ_c", _WEAK),
+        "mu_dsigma": _normal("ln(Pa)", "μ", math.log(3e6), 2.0),
+        "tau_dsigma": Prior("HalfNormal", (("scale", 1.0),), "1", "τ", _WEAK),
+    },
+    simulate=simulate.simulate,
+    read=data.read,
+    prepare=arrays.prepare,
+    quantities=QUANTITIES,
+    calibrated=calibrated,
+    recommended=recommended,
+    complete=outputs.complete,
+    figures={},
+    design=simulate.DESIGN,
+    simulate_arrays=simulate.simulate_arrays,
+    replicate=simulate.replicate,
+    problems=Problems("pair", independent, exact),
+    small_problems=(
+        SmallProblem({"pairs": 2, "frequencies": 20}),
+        SmallProblem({"events": 3, "frequencies": 20}),
+    ),
+)

@@ -1,0 +1,642 @@
+"""The reader: from waveforms, a table or a file of spectra to one validated data set.
+
+Two layouts. *Pairs* hold ratios of power spectra, (pair, trace, freq), event 1 being the larger
+one. *Events* hold the power spectra of a cluster, (event, trace, freq). In both, ``mask`` is 1
+where a number is used; where it is 0 powers are 1, log ratios 0 and degrees of freedom 2, so
+that masked places are finite and add nothing.
+"""
+
+import numbers
+import os
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import xarray as xr
+
+from bayesquake.errors import OptionError, SpectraError
+from bayesquake.io.catalog import content_hash
+
+__all__ = ["pairs_of", "read", "validate"]
+
+FEWEST_FREQUENCIES = 5
+"""A spectrum has three parameters per pair; fewer frequencies than this cannot test them."""
+
+RELATIVE_ROUNDING = 1e-6
+"""Frequencies and degrees of freedom written to a table carry at least six digits."""
+
+POWER = {"units": "counts2/Hz"}
+DEGREES = {"units": "1"}
+ATTRIBUTES = {
+    "log_power_ratio": {"units": "1", "long_name": "log of power of event 1 over that of event 2"},
+    "power1": POWER | {"long_name": "power spectral density of event 1"},
+    "power2": POWER | {"long_name": "power spectral density of event 2"},
+    "noise1": POWER | {"long_name": "power spectral density of the noise before event 1"},
+    "noise2": POWER | {"long_name": "power spectral density of the noise before event 2"},
+    "nu1": DEGREES | {"long_name": "degrees of freedom of the power of event 1"},
+    "nu2": DEGREES | {"long_name": "degrees of freedom of the power of event 2"},
+    "moment1": {"units": "N m", "long_name": "seismic moment of event 1"},
+    "moment2": {"units": "N m", "long_name": "seismic moment of event 2"},
+    "power": POWER | {"long_name": "power spectral density"},
+    "noise_power": POWER | {"long_name": "power spectral density of the noise before the event"},
+    "nu": DEGREES | {"long_name": "degrees of freedom of the power"},
+    "mask": {"units": "1", "long_name": "1 where the spectrum is used"},
+    "sampling_rate": {"units": "Hz", "long_name": "sampling rate of the record"},
+    "moment": {"units": "N m", "long_name": "seismic moment"},
+    "pair": {"units": "1", "long_name": "names of the two events"},
+    "event": {"units": "1", "long_name": "name of the event"},
+    "trace": {"units": "1", "long_name": "network.station.location.channel, or another name"},
+    "freq": {"units": "Hz", "long_name": "frequency"},
+}
+FILL = {
+    **dict.fromkeys(("power1", "power2", "noise1", "noise2", "power", "noise_power"), 1.0),
+    **dict.fromkeys(("nu1", "nu2", "nu"), 2.0),
+    "log_power_ratio": 0.0,
+}
+"""What stands in masked places. Powers come before their ratio: complaints name them first."""
+MOMENTS = ("moment1", "moment2", "moment")
+NOISE_FORM = ("power1", "power2", "noise1", "noise2")
+KEPT_ATTRIBUTES = ("phase", "window", "tapers", "time_bandwidth")
+
+
+def read(
+    source,
+    *,
+    picks=None,
+    events=None,
+    origin_times=None,
+    vp_vs=None,
+    phase="S",
+    window=(-0.3, 3.7),
+    stations=None,
+    exclude=None,
+    components="auto",
+    time_bandwidth=3.0,
+    tapers=5,
+    minimum_frequency=None,
+    maximum_frequency=None,
+    moments=None,
+    nu_max=None,
+    half_bandwidth_hz=None,
+    tempered=False,
+):
+    """Read and validate spectra of event pairs or of a cluster of events.
+
+    Parameters
+    ----------
+    source : path, xarray.Dataset, or sequence of path or obspy.Stream
+        A CSV table of pairs (see `table.read_table`); a data set in one of the two layouts,
+        in memory or as a NetCDF file; or, with ``picks``, the waveforms of two or more events
+        (see `waveforms.read_waveforms`, also for the options up to ``tapers``, which apply to
+        waveforms only). Lists may also be given as one string joined by commas.
+    picks : sequence of path, optional
+        One hypo71 phase file per event.
+    events : sequence of str, optional
+        Names of the events.
+    origin_times : sequence of str or obspy.UTCDateTime, optional
+        One per event.
+    vp_vs : float, optional
+        Ratio of P and S velocities.
+    phase : "S" or "P"
+        The wave whose spectrum is taken.
+    window : (float, float)
+        Begin and end of the signal window in seconds after the pick.
+    stations, exclude : sequence of str, optional
+        The only stations to use, and stations to leave out.
+    components : str
+        Last letters of the channels to use, or "auto".
+    time_bandwidth : float
+        Time-bandwidth product of the tapers.
+    tapers : int
+        Number of tapers.
+    minimum_frequency, maximum_frequency : float, optional
+        The band to use, in Hz.
+    moments : sequence of float, optional
+        Seismic moments of the events of a cluster, in N m.
+    nu_max : float, optional
+        Largest possible degrees of freedom, twice the number of tapers. By default what the
+        source says, else the largest that it holds.
+    half_bandwidth_hz : float, optional
+        Half bandwidth W of the estimates in Hz, 0 if frequencies are independent. By default
+        what the source says, else 0.
+    tempered : bool
+        Accept frequencies closer than 2W, whose likelihood the model then tempers.
+
+    Returns
+    -------
+    xarray.Dataset
+        *Pairs*: ``log_power_ratio`` = ln(P1/P2), ``nu1``, ``nu2``, ``mask`` (pair, trace, freq);
+        if all four are known ``power1``, ``power2``, ``noise1``, ``noise2`` (counts²/Hz); if
+        known ``moment1``, ``moment2`` (pair,) in N m. *Events*: ``power``, ``nu``, ``mask``
+        (event, trace, freq); if known ``noise_power``, ``sampling_rate`` (event, trace) in Hz
+        and ``moment`` (event,) in N m. Attributes ``nu_max``, ``half_bandwidth_hz`` (W),
+        ``tempered`` (0 or 1), ``source``, ``content_hash``; of waveforms also ``phase``,
+        ``window`` (s), ``time_bandwidth`` and ``tapers``.
+
+    Raises
+    ------
+    SpectraError
+        The source cannot be read or breaks a condition of the model, see `validate`.
+    OptionError
+        The value of an option makes no sense.
+    """
+    waveform_options = {
+        "picks": split(picks),
+        "events": split(events),
+        "origin_times": split(origin_times),
+        "vp_vs": vp_vs,
+        "stations": split(stations),
+        "exclude": split(exclude),
+    }
+    check_numbers({"vp_vs": vp_vs, "time_bandwidth": time_bandwidth, "tapers": tapers})
+    check_band(minimum_frequency, maximum_frequency)
+    of_estimates = {"nu_max": nu_max, "half_bandwidth_hz": half_bandwidth_hz}
+    check_numbers(of_estimates)
+    if not isinstance(tempered, bool | np.bool_):
+        raise OptionError(f"tempered = {tempered!r} must be True or False")
+    if picks is not None:
+        # ObsPy and multitaper take a second to load.
+        from .waveforms import read_waveforms
+
+        sources = split(source)
+        for name, value in {"the source": sources, "picks": waveform_options["picks"]}.items():
+            if not isinstance(value, list | tuple):
+                raise SpectraError(
+                    f"{name} is one {name_of(value)}; waveforms and picks are lists, one of each "
+                    "per event"
+                )
+        dataset = read_waveforms(
+            sources,
+            **waveform_options,
+            phase=phase,
+            window=window,
+            components=components,
+            time_bandwidth=time_bandwidth,
+            tapers=tapers,
+        )
+        dataset.attrs["source"] = ", ".join(map(name_of, sources))
+    else:
+        idle = [name for name, value in waveform_options.items() if value is not None]
+        if idle:
+            raise OptionError(f"{', '.join(idle)} apply to waveforms only; give picks as well")
+        dataset = open_source(source)
+
+    for name, value in of_estimates.items():
+        if value is not None:
+            if value < 0:
+                raise OptionError(f"{name} = {value!r} must be 0 or more")
+            dataset = dataset.assign_attrs({name: float(value)})
+    if tempered:
+        dataset = dataset.assign_attrs(tempered=1)
+    dataset = complete(dataset)
+    if moments is not None:
+        dataset = with_moments(dataset, moments)
+    freq = dataset["freq"].to_numpy()
+    low = -np.inf if minimum_frequency is None else minimum_frequency
+    high = np.inf if maximum_frequency is None else maximum_frequency
+    dataset = dataset.isel(freq=(freq >= low) & (freq <= high))
+    if not dataset.sizes["freq"]:
+        raise SpectraError(
+            f"no frequency of the spectra, {freq[0]:g} to {freq[-1]:g} Hz, lies between "
+            f"minimum_frequency and maximum_frequency for traces "
+            f"{', '.join(dataset['trace'].to_numpy())}; widen the band"
+        )
+    validate(dataset)
+    if not set(NOISE_FORM) <= set(dataset):
+        dataset = dataset.drop_vars(NOISE_FORM, errors="ignore")
+    values = [dataset[name] for name in ATTRIBUTES if name in dataset.data_vars]
+    limits = [dataset.attrs[name] for name in ("nu_max", "half_bandwidth_hz", "tempered")]
+    return dataset.assign_attrs(content_hash=content_hash(dataset["freq"], *values, limits))
+
+
+def validate(dataset):
+    """Require spectra that the model can be fitted to.
+
+    Parameters
+    ----------
+    dataset : xarray.Dataset
+        In one of the two layouts.
+
+    Raises
+    ------
+    SpectraError
+        A used power is not positive or a used number not finite; degrees of freedom lie
+        outside (0, nu_max]; a pair or event has fewer than five usable frequencies or shares
+        no trace; frequencies are closer than 2W and not tempered; the ratio is a log stack;
+        a moment is not positive, or event 1 is given the smaller one.
+    """
+    check_log_stack(dataset)
+    for name in FILL:
+        if name in dataset:
+            check_values(dataset, name)
+    check_degrees(dataset)
+    check_moments(dataset)
+    check_usable(dataset)
+    check_spacing(dataset)
+
+
+def pairs_of(dataset, pairs=None):
+    """Return the spectral ratios of the pairs of a cluster.
+
+    Event 1 of a pair is the one of the greater moment. Without moments it is the one whose
+    power is greater in the median over common traces and the lowest quarter of common
+    frequencies, each compared with the other event's power there.
+
+    Parameters
+    ----------
+    dataset : xarray.Dataset
+        Spectra of a cluster, from `read`.
+    pairs : sequence of (str, str), optional
+        Names of the two events, in any order; all pairs by default.
+
+    Returns
+    -------
+    xarray.Dataset
+        The layout of pairs. A pair is called "E1/E2" after its events, the larger one first.
+
+    Raises
+    ------
+    SpectraError
+        The data set holds no events, or a pair shares fewer than five frequencies.
+    OptionError
+        A pair names an unknown event, or one event twice.
+    """
+    if "power" not in dataset:
+        raise SpectraError("the data set holds no power spectra of events; it may be pairs already")
+    names = dataset["event"].to_numpy()
+    first, second = pair_indices(names, pairs)
+    mask = dataset["mask"].to_numpy() == 1
+    power = dataset["power"].to_numpy()
+    common = mask[first] & mask[second]
+    if "moment" in dataset:
+        moment = dataset["moment"].to_numpy()
+        swap = moment[first] < moment[second]
+    else:
+        swap = low_frequency_ratio(np.log(power[first] / power[second]), common) < 0
+    first, second = np.where(swap, second, first), np.where(swap, first, second)
+
+    dimensions = ("pair", "trace", "freq")
+    variables: dict[str, Any] = {"mask": (dimensions, common.astype(np.int8))}
+    for number, index in {"1": first, "2": second}.items():
+        for name, of_events in {"power": "power", "noise": "noise_power", "nu": "nu"}.items():
+            if of_events in dataset:
+                variables[name + number] = (dimensions, dataset[of_events].to_numpy()[index])
+        if "moment" in dataset:
+            variables["moment" + number] = ("pair", dataset["moment"].to_numpy()[index])
+    labels = [f"{names[i]}/{names[j]}" for i, j in zip(first, second, strict=True)]
+    coordinates = {"pair": labels, "trace": dataset["trace"], "freq": dataset["freq"]}
+    return read(xr.Dataset(variables, coordinates, dataset.attrs))
+
+
+def split(value):
+    """Return the items of a string joined by commas; anything else as it is."""
+    return [item.strip() for item in value.split(",")] if isinstance(value, str) else value
+
+
+def name_of(source):
+    """Return the path of a source, or the kind of object it is."""
+    return str(source) if isinstance(source, str | os.PathLike) else type(source).__name__
+
+
+def check_numbers(options):
+    """Require finite numbers, or None."""
+    for name, value in options.items():
+        is_number = isinstance(value, numbers.Real) and not isinstance(value, bool)
+        if value is not None and not (is_number and np.isfinite(value)):
+            raise OptionError(f"{name} = {value!r} must be a finite number")
+
+
+def check_band(minimum_frequency, maximum_frequency):
+    """Require a band that is not empty."""
+    band = {"minimum_frequency": minimum_frequency, "maximum_frequency": maximum_frequency}
+    check_numbers(band)
+    for name, value in band.items():
+        if value is not None and value <= 0:
+            raise OptionError(f"{name} = {value!r} must be a positive number of Hz")
+    if None not in band.values() and minimum_frequency >= maximum_frequency:
+        raise OptionError(
+            f"minimum_frequency = {minimum_frequency:g} Hz must be below maximum_frequency = "
+            f"{maximum_frequency:g} Hz"
+        )
+
+
+def open_source(source):
+    """Return the spectra of a table, file or data set as they are."""
+    if isinstance(source, xr.Dataset):
+        return source.assign_attrs(source=source.attrs.get("source") or name_of(source))
+    if not isinstance(source, str | os.PathLike):
+        raise SpectraError(
+            f"spectra cannot be read from {type(source).__name__}; give a CSV or NetCDF file, an "
+            "xarray.Dataset, or a list of waveforms together with picks"
+        )
+    path = Path(source)
+    if path.suffix.lower() == ".csv":
+        from .table import read_table
+
+        return read_table(path)
+    if path.suffix.lower() != ".nc":
+        raise SpectraError(
+            f"{source} is neither a .csv nor a .nc file; waveforms need picks, one phase file per "
+            "event"
+        )
+    if not path.is_file():
+        raise SpectraError(f"{path} does not exist; give the path of a file of spectra")
+    try:
+        dataset = xr.load_dataset(path)
+    except (OSError, ValueError) as error:
+        raise SpectraError(
+            f"{path} is no NetCDF file that xarray reads ({error}); write it again"
+        ) from error
+    return dataset.assign_attrs(source=dataset.attrs.get("source") or str(path))
+
+
+def complete(dataset):
+    """Return the data set in its layout: all dimensions, a mask, masked places filled."""
+    unit, required = layout_of(dataset)
+    freq, order = frequencies(dataset)
+    traces = labels(dataset, "trace") if "trace" in dataset.dims else ["1"]
+    units = labels(dataset, unit)
+    sizes = {unit: len(units), "trace": len(traces), "freq": len(freq)}
+    if 0 in sizes.values():
+        empty = next(name for name, size in sizes.items() if size == 0)
+        raise SpectraError(f"the data set has no {empty}; give at least one")
+
+    columns = {
+        name: on_grid(dataset, name, dimensions_of(name, unit), sizes)
+        for name in ATTRIBUTES
+        if name in dataset.data_vars
+    }
+    if "log_power_ratio" not in columns and unit == "pair":
+        with np.errstate(all="ignore"):  # Powers that have no logarithm are reported later.
+            columns["log_power_ratio"] = np.log(columns["power1"]) - np.log(columns["power2"])
+    mask = columns.get("mask", np.ones(tuple(sizes.values())))
+    if not np.isin(mask, (0, 1)).all():
+        raise SpectraError("mask has values other than 0 and 1; set it to 1 where data are used")
+    for name, fill in FILL.items():
+        if name in columns:
+            columns[name] = np.where(mask == 1, columns[name], fill)
+    columns["mask"] = mask.astype(np.int8)
+
+    variables = {
+        name: (dimensions_of(name, unit), columns[name], ATTRIBUTES[name])
+        for name in ATTRIBUTES
+        if name in columns
+    }
+    coordinates = {
+        name: (name, np.asarray(values), ATTRIBUTES[name])
+        for name, values in {unit: units, "trace": traces, "freq": freq}.items()
+    }
+    largest = max(float(columns[name].max()) for name in required if name.startswith("nu"))
+    attributes = {
+        "nu_max": float(dataset.attrs.get("nu_max", largest)),
+        "half_bandwidth_hz": float(dataset.attrs.get("half_bandwidth_hz", 0.0)),
+        "tempered": int(dataset.attrs.get("tempered", 0)),
+        "source": dataset.attrs["source"],
+        **{name: dataset.attrs[name] for name in KEPT_ATTRIBUTES if name in dataset.attrs},
+    }
+    if is_log_stack(dataset):
+        attributes["log_stacked"] = 1
+    return xr.Dataset(variables, coordinates, attributes).isel(freq=order)
+
+
+def layout_of(dataset):
+    """Return "event" or "pair", and the variables that this layout requires."""
+    if "power" in dataset:
+        unit, required = "event", ("power", "nu")
+    elif "log_power_ratio" in dataset or {"power1", "power2"} <= set(dataset):
+        unit, required = "pair", ("nu1", "nu2")
+    else:
+        raise SpectraError(
+            "the data set holds neither power (event, trace, freq) nor log_power_ratio "
+            "(pair, trace, freq); give one of them"
+        )
+    missing = [name for name in required if name not in dataset]
+    if missing:
+        raise SpectraError(
+            f"the data set has no {' and no '.join(missing)}; the F distribution of spectral "
+            "ratios needs the degrees of freedom of every power, twice the number of tapers"
+        )
+    return unit, required
+
+
+def frequencies(dataset):
+    """Return the frequencies (Hz), and the order that sorts them."""
+    if "freq" not in dataset.coords or dataset["freq"].dims != ("freq",):
+        raise SpectraError("the data set has no coordinate freq (freq,); give frequencies in Hz")
+    freq = dataset["freq"].to_numpy().astype(np.float64)
+    bad = ~(np.isfinite(freq) & (freq > 0))
+    if bad.any():
+        raise SpectraError(
+            f"frequency {int(np.argmax(bad))} is {freq[bad][0]} Hz ({np.count_nonzero(bad)} such); "
+            "frequencies are positive, drop the others"
+        )
+    if len(np.unique(freq)) < len(freq):
+        raise SpectraError("the data set has a frequency twice; keep one of them")
+    return freq, np.argsort(freq)
+
+
+def labels(dataset, dimension):
+    """Return the names along a dimension, by default its indices."""
+    if dimension not in dataset.dims:
+        raise SpectraError(f"the data set has no dimension {dimension}; name the dimensions so")
+    if dimension not in dataset.coords:
+        return [str(index) for index in range(dataset.sizes[dimension])]
+    values = dataset[dimension].to_numpy()
+    names = [value.decode() if isinstance(value, bytes) else str(value) for value in values]
+    if len(set(names)) < len(names):
+        twice = next(name for name in names if names.count(name) > 1)
+        raise SpectraError(f"{dimension} {twice} occurs twice; give every {dimension} its own name")
+    return names
+
+
+def dimensions_of(name, unit):
+    """Return the dimensions of a variable."""
+    if name in MOMENTS:
+        return (unit,)
+    return (unit, "trace") if name == "sampling_rate" else (unit, "trace", "freq")
+
+
+def on_grid(dataset, name, dimensions, sizes):
+    """Return the values of a variable, repeated along the dimensions that it lacks."""
+    variable = dataset[name].variable
+    if not set(variable.dims) <= set(dimensions) or variable.dtype.kind not in "biuf":
+        raise SpectraError(
+            f"{name} must be numbers on ({', '.join(dimensions)}), not {variable.dtype} on "
+            f"({', '.join(map(str, variable.dims))}); transform it"
+        )
+    sizes = {dimension: sizes[dimension] for dimension in dimensions}
+    return variable.set_dims(sizes).transpose(*dimensions).to_numpy().astype(np.float64)
+
+
+def with_moments(dataset, moments):
+    """Return a cluster with the moments of its events."""
+    if "event" not in dataset.dims:
+        raise OptionError(
+            "moments are those of the events of a cluster; give moment1 and moment2 of pairs in "
+            "the data set or table"
+        )
+    try:
+        values = np.asarray(split(moments), np.float64)
+    except (TypeError, ValueError) as error:
+        raise OptionError(f"moments = {moments!r} must be numbers in N m") from error
+    if values.shape != (dataset.sizes["event"],):
+        raise OptionError(
+            f"moments has {values.size} numbers for {dataset.sizes['event']} events; give one each"
+        )
+    return dataset.assign(moment=("event", values, ATTRIBUTES["moment"]))
+
+
+def is_log_stack(dataset):
+    """Whether an attribute ``log_stacked`` of the data set or of a variable says so."""
+    marks = [dataset.attrs, *(variable.attrs for variable in dataset.variables.values())]
+    no = ("", "0", "0.0", "false", "no", "none")
+    return any(str(mark.get("log_stacked", "")).lower() not in no for mark in marks)
+
+
+def check_log_stack(dataset):
+    """Require ratios of powers, or of arithmetic means of powers."""
+    if is_log_stack(dataset):
+        raise SpectraError(
+            "the spectral ratios are log stacks (attribute log_stacked), and a mean of logarithms "
+            "does not follow the F distribution; give the traces singly, or average powers and "
+            "multiply nu by their number"
+        )
+
+
+def place_of(dataset, index):
+    """Say where a number stands, as in ``pair a/b, trace CL.TRIZ..SHN, 3.5 Hz``."""
+    unit, trace, freq = (
+        dataset[dimension].to_numpy()[i]
+        for dimension, i in zip(dataset["mask"].dims, index, strict=True)
+    )
+    return f"{dataset['mask'].dims[0]} {unit}, trace {trace}, {freq:g} Hz"
+
+
+def check_values(dataset, name):
+    """Require finite numbers, and powers above zero, wherever the mask is 1."""
+    values, used = dataset[name].to_numpy(), dataset["mask"].to_numpy() == 1
+    bad, requirement = ~np.isfinite(values), "finite"
+    if FILL[name] == 1.0:  # A power.
+        bad, requirement = bad | (values <= 0), "finite and positive"
+    bad &= used
+    if bad.any():
+        first = np.unravel_index(np.argmax(bad), bad.shape)
+        raise SpectraError(
+            f"{place_of(dataset, first)}: {name} is {values[first]} ({np.count_nonzero(bad)} such "
+            f"places), but must be {requirement}; mask the places (mask = 0, or no row in a "
+            "table), or leave out a dead trace"
+        )
+
+
+def check_degrees(dataset):
+    """Require degrees of freedom in (0, nu_max]."""
+    nu_max, used = dataset.attrs["nu_max"], dataset["mask"].to_numpy() == 1
+    for name in ("nu", "nu1", "nu2"):
+        if name not in dataset:
+            continue
+        nu = dataset[name].to_numpy()
+        bad = used & ~((nu > 0) & (nu <= nu_max * (1 + RELATIVE_ROUNDING)))
+        if bad.any():
+            first = np.unravel_index(np.argmax(bad), bad.shape)
+            raise SpectraError(
+                f"{place_of(dataset, first)}: {name} = {nu[first]:g} lies outside 0 < nu <= nu_max "
+                f"= {nu_max:g} ({np.count_nonzero(bad)} such places); correct the degrees of "
+                "freedom, or give nu_max = twice the number of tapers"
+            )
+
+
+def check_moments(dataset):
+    """Require positive moments, that of event 1 of a pair not being the smaller one."""
+    for name in MOMENTS:
+        if name in dataset:
+            moment = dataset[name].to_numpy()
+            bad = ~(np.isfinite(moment) & (moment > 0))
+            if bad.any():
+                unit, first = dataset[name].dims[0], int(np.argmax(bad))
+                raise SpectraError(
+                    f"{unit} {dataset[unit].to_numpy()[first]}: {name} = {moment[first]} N m; "
+                    f"moments are positive, correct it or leave out {name}"
+                )
+    if "moment1" in dataset and "moment2" in dataset:
+        moment1, moment2 = dataset["moment1"].to_numpy(), dataset["moment2"].to_numpy()
+        bad = moment1 < moment2
+        if bad.any():
+            first = int(np.argmax(bad))
+            raise SpectraError(
+                f"pair {dataset['pair'].to_numpy()[first]}: moment1 = {moment1[first]:g} N m is "
+                f"less than moment2 = {moment2[first]:g} N m ({np.count_nonzero(bad)} such pairs); "
+                "event 1 is the larger one, swap events"
+            )
+
+
+def check_usable(dataset):
+    """Require that a pair, or an event with any other, shares a trace and enough frequencies."""
+    used = dataset["mask"].to_numpy() == 1
+    unit = dataset["mask"].dims[0]
+    if unit == "event":
+        if dataset.sizes["event"] < 2:
+            raise SpectraError(
+                f"event {dataset['event'].to_numpy()[0]} is alone; spectral ratios need two"
+            )
+        shared = used & (used.sum(axis=0) > 1)
+    else:
+        shared = used
+    count = shared.any(axis=1).sum(axis=1)
+    name = dataset[unit].to_numpy()[int(np.argmin(count))]
+    if count.min() == 0:
+        traces = dataset["trace"].to_numpy()
+        if unit == "event":
+            own = traces[used[int(np.argmin(count))].any(axis=1)]
+            lack = f"no other event has data on its traces {', '.join(own) or '(none)'}"
+        else:
+            lack = f"none of the traces {', '.join(traces)} has data of both events"
+        raise SpectraError(
+            f"{unit} {name} has no common trace: {lack}; remove it or add records of the same "
+            "stations"
+        )
+    if count.min() < FEWEST_FREQUENCIES:
+        raise SpectraError(
+            f"{unit} {name} has {count.min()} usable frequencies, fewer than {FEWEST_FREQUENCIES}; "
+            "widen the band, lengthen the window or remove it"
+        )
+
+
+def check_spacing(dataset):
+    """Require frequencies at least 2W apart within each spectrum, unless tempered."""
+    bandwidth = 2 * dataset.attrs["half_bandwidth_hz"]
+    if bandwidth == 0 or dataset.attrs.get("tempered", 0):
+        return
+    freq = np.where(dataset["mask"].to_numpy() == 1, dataset["freq"].to_numpy(), -np.inf)
+    below = np.maximum.accumulate(freq, axis=2)[..., :-1]
+    with np.errstate(invalid="ignore"):  # Two masked places.
+        spacing = freq[..., 1:] - below
+    spacing = np.where(np.isfinite(spacing), spacing, np.inf)
+    if spacing.min(initial=np.inf) < bandwidth * (1 - RELATIVE_ROUNDING):
+        place = np.unravel_index(np.argmin(spacing), spacing.shape)
+        raise SpectraError(
+            f"{place_of(dataset, place)}: the spacing of {spacing.min():g} Hz to the next "
+            f"frequency is less than 2W = {bandwidth:g} Hz, so neighbours are correlated; keep "
+            "frequencies 2W apart, or pass tempered=True"
+        )
+
+
+def pair_indices(names, pairs):
+    """Return the indices of the first and of the second event of all pairs."""
+    if pairs is None:
+        return np.triu_indices(len(names), 1)
+    if not len(pairs):
+        raise OptionError("pairs is empty; name at least one pair of events")
+    index = {str(name): i for i, name in enumerate(names)}
+    for pair in pairs:
+        if len(pair) != 2 or pair[0] == pair[1] or not set(pair) <= set(index):
+            raise OptionError(f"pairs: {pair!r} does not name two of the events {', '.join(index)}")
+    return np.array([[index[name] for name in pair] for pair in pairs]).T
+
+
+def low_frequency_ratio(log_ratio, common):
+    """Return each pair's median log ratio over the lowest quarter of its frequencies."""
+    rank = common.any(axis=1).cumsum(axis=1)
+    lowest = common & (rank <= np.ceil(rank[:, -1:] / 4))[:, None, :]
+    # A pair without any common place gets 0 here and is refused by its validation.
+    kept = np.where(lowest, log_ratio, np.where(lowest.any(axis=(1, 2), keepdims=True), np.nan, 0))
+    return np.nanmedian(kept, axis=(1, 2))

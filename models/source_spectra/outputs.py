@@ -1,0 +1,374 @@
+"""What a fit adds to its posterior: stress drops, predictions, terms of the likelihood, quality.
+
+Arrays over (draw, pair, trace, freq) are made for up to `MOST_PAIRS` pairs; the flags of quality
+are made for all, from draws thinned to `DRAWS_JUDGED`.
+"""
+
+import functools
+import warnings
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import xarray as xr
+
+from bayesquake.batch.convergence import convergence
+from bayesquake.priors import resolve_priors
+
+from .arrays import in_form, stress_drop_options
+from .dispersion import discrepancy, discrepancy_cumulants, tail_probability
+from .model import cluster_log_likelihood, cluster_spectra, pair_location, pair_log_likelihood
+from .quantities import QUANTITIES
+from .simulate import draw_log_ratio
+from .spectrum import RUPTURE_MODELS, log_stress_drop
+
+__all__ = ["MOST_PAIRS", "PoorPairWarning", "complete"]
+
+MOST_PAIRS = 100
+DRAWS_JUDGED = 200
+SMALLEST_P_VALUE = 0.01
+BAND_EDGE = (1.5, 0.75)
+"""A corner frequency below 1.5 times the lowest, or above 0.75 times the highest frequency, is
+near the edge of the band."""
+
+UNRESOLVED = 0.7
+"""Posterior over prior standard deviation of d above which the data have not resolved f2."""
+
+FEWEST_EFFECTIVE = 200
+NAMED_IN_WARNING = 5
+FLAGGED_SHARE = 0.1
+"""Share of overdispersed pairs in a result above which `bayesquake.check` fails it."""
+
+FLAGS = {
+    "f2_lt_f1": "the smaller event has the lower corner frequency, posterior median of d < 0",
+    "f1_near_band_edge": "corner frequency of event 1 at the edge of the band: prior-dominated",
+    "f2_unresolved": "posterior sd of d above 0.7 of its prior sd: the data do not hold f2",
+    "overdispersed": "spectra scatter more than their degrees of freedom allow, p < 0.01",
+    "low_ess": "fewer than 200 effective draws of a parameter",
+}
+
+
+class PoorPairWarning(UserWarning):
+    """The data do not support what the posterior says of a pair."""
+
+
+def complete(
+    dataset, *, form="auto", moment=None, shear_velocity=None, rupture_models="all", noise=False
+):
+    """Check the options and return what computes the further groups of a result.
+
+    Parameters
+    ----------
+    dataset : xarray.Dataset
+    form, noise
+        As in `arrays.prepare`.
+    moment : float, optional
+        M0 of event 1 (N m), where the data set has none.
+    shear_velocity : float, optional
+        β at the source (m/s); with it, stress drops are computed.
+    rupture_models : str or sequence of str
+        Among which k is unknown, see `arrays.prepare`.
+
+    Returns
+    -------
+    callable
+        ``(posterior, arrays, key) -> dict`` of `xarray.Dataset` by group.
+
+    Raises
+    ------
+    SpectraError
+        A stress drop is asked for without moment or shear velocity.
+    """
+    dataset = in_form(dataset, form)
+    asked = moment is not None or shear_velocity is not None or rupture_models != "all"
+    stress_drop = (
+        stress_drop_options(dataset, moment, shear_velocity, rupture_models) if asked else None
+    )
+    groups = _groups_of_pairs if "pair" in dataset.dims else _groups_of_cluster
+    return functools.partial(groups, dataset, stress_drop)
+
+
+def _groups_of_pairs(dataset, stress_drop, posterior, arrays, key):
+    key_k, key_predictive = jax.random.split(key)
+    lead = posterior["ln_fc1"].shape[:2]
+    coords = {"chain": np.arange(lead[0]), "draw": np.arange(lead[1]), "pair": dataset["pair"]}
+    derived = xr.Dataset(coords=coords)
+    if stress_drop is not None:
+        log_k = _drawn_log_k(key_k, stress_drop, posterior)[..., None]
+        drop1 = log_stress_drop(
+            stress_drop.log_moment, posterior["ln_fc1"], log_k, stress_drop.log_shear_velocity
+        )
+        drops = {"ln_dsigma1": drop1, "ln_dsigma2": drop1 - posterior["ln_dsigma_ratio"]}
+        for name, values in drops.items():
+            derived[name] = (("chain", "draw", "pair"), values, _attributes(name))
+    if "level" in posterior:
+        derived = derived.assign_coords(trace=dataset["trace"])
+    quality = _quality_of_pairs(dataset, posterior, arrays)
+    _warn(quality, dataset["pair"].to_numpy(), posterior)
+    groups = {
+        "posterior": derived,
+        "observed_data": _observed(dataset),
+        "constant_data": _constants(dataset, stress_drop),
+        "quality": quality,
+    }
+    if dataset.sizes["pair"] <= MOST_PAIRS:
+        groups |= _predictions_of_pairs(key_predictive, dataset, posterior, arrays, coords)
+    return groups
+
+
+def _groups_of_cluster(dataset, stress_drop, posterior, arrays, key):
+    lead = posterior["ln_fc"].shape[:2]
+    coords = {"chain": np.arange(lead[0]), "draw": np.arange(lead[1]), "event": dataset["event"]}
+    derived = xr.Dataset(coords=coords)
+    if stress_drop is not None:
+        log_k = _drawn_log_k(key, stress_drop, posterior)[..., None]
+        drops = log_stress_drop(
+            stress_drop.log_moment + posterior["ln_relative_moment"],
+            posterior["ln_fc"],
+            log_k,
+            stress_drop.log_shear_velocity,
+        )
+        derived["ln_dsigma"] = (("chain", "draw", "event"), drops, _attributes("ln_dsigma"))
+    values = {name: posterior[name] for name in ("ln_fc", "ln_relative_moment")}
+    for name in ("nu", "falloff"):
+        if f"cluster_{name}" in posterior:
+            values[name] = posterior[f"cluster_{name}"]
+    terms = _over_draws(cluster_log_likelihood, values, arrays)
+    return {
+        "posterior": derived,
+        "observed_data": _observed(dataset),
+        "constant_data": _constants(dataset, stress_drop),
+        "log_likelihood": _terms(terms, dataset, coords, ("trace", "freq")),
+        "quality": _quality_of_cluster(dataset, values, arrays),
+    }
+
+
+def _drawn_log_k(key, stress_drop, posterior):
+    """Draw the rupture model of every draw, given the stress drops where these had a prior."""
+    lead = next(iter(posterior.values())).shape[:2]
+    rows = np.zeros((*lead, len(stress_drop.log_k)))
+    if "apparent_ln_dsigma" in posterior:
+        u, mu, tau = (posterior[n] for n in ("apparent_ln_dsigma", "mu_dsigma", "tau_dsigma"))
+        centre = mu[..., None, None] + 3.0 * stress_drop.log_k
+        rows = (-0.5 * ((u[..., None] - centre) / tau[..., None, None]) ** 2).sum(axis=2)
+    return stress_drop.log_k[np.asarray(jax.random.categorical(key, jnp.asarray(rows)))]
+
+
+def _quality_of_pairs(dataset, posterior, arrays):
+    fc1 = np.median(posterior["fc1"], axis=(0, 1))
+    d = posterior["dln_fc"]
+    p_value = _dispersion(_discrepancy_of_pairs, _thinned(_pair_values(posterior)), arrays)
+    flags = {
+        "f2_lt_f1": np.median(d, axis=(0, 1)) < 0,
+        "f1_near_band_edge": _near_edge(fc1, dataset),
+        "f2_unresolved": d.std(axis=(0, 1)) > UNRESOLVED * _prior_sd("dln_fc"),
+        "overdispersed": p_value < SMALLEST_P_VALUE,
+        "low_ess": _effective(posterior, ("ln_fc1", "dln_fc", "ln_moment_ratio")),
+    }
+    return _labelled_quality(flags, p_value, "pair", dataset)
+
+
+def _quality_of_cluster(dataset, values, arrays):
+    ln_fc = values["ln_fc"]
+    p_value = _dispersion(_discrepancy_of_cluster, _thinned(values), arrays)
+    events = np.ones(ln_fc.shape[2], bool)
+    prior_sd = np.hypot(_prior_sd("ln_fc1"), np.append(0.0, events[1:] * _prior_sd("dln_fc")))
+    flags = {
+        "f1_near_band_edge": _near_edge(np.exp(np.median(ln_fc, axis=(0, 1))), dataset),
+        "f2_unresolved": ln_fc.std(axis=(0, 1)) > UNRESOLVED * prior_sd,
+        "overdispersed": events & bool(p_value < SMALLEST_P_VALUE),
+        "low_ess": _effective(values, ("ln_fc",)),
+    }
+    return _labelled_quality(flags, np.broadcast_to(p_value, events.shape), "event", dataset)
+
+
+def _labelled_quality(flags, p_value, dim, dataset):
+    quality = xr.Dataset(coords={dim: dataset[dim]})
+    for name, flag in flags.items():
+        quality[name] = (dim, flag, {"units": "1", "long_name": FLAGS[name]})
+    quality["overdispersed"].attrs["largest_share"] = FLAGGED_SHARE
+    quality["dispersion_p_value"] = (
+        dim,
+        p_value,
+        {"units": "1", "long_name": "posterior predictive p-value of the scatter"},
+    )
+    return quality
+
+
+def _near_edge(fc, dataset):
+    frequency = dataset["freq"].to_numpy()
+    lowest, highest = BAND_EDGE
+    return (fc < lowest * frequency.min()) | (fc > highest * frequency.max())
+
+
+def _prior_sd(name):
+    from . import MODEL
+
+    return float(resolve_priors(MODEL)[name].distribution().variance) ** 0.5
+
+
+def _effective(posterior, names):
+    """Return whether a parameter of each problem has too few effective draws."""
+    few = []
+    for name in names:
+        draws = np.moveaxis(posterior[name], 2, 0)
+        if draws.shape[1] < 2 or draws.shape[2] < 4:
+            return np.zeros(len(draws), bool)
+        varying = np.ptp(draws, axis=(1, 2)) > 0
+        found = convergence(draws)
+        few.append(varying & ~(np.minimum(found.ess_bulk, found.ess_tail) >= FEWEST_EFFECTIVE))
+    return np.any(few, axis=0)
+
+
+def _pair_values(posterior):
+    names = ("ln_fc1", "dln_fc", "ln_moment_ratio", "nu", "falloff", "level")
+    return {name: posterior[name] for name in names if name in posterior}
+
+
+def _thinned(values):
+    flat = {name: draws.reshape(-1, *draws.shape[2:]) for name, draws in values.items()}
+    total = len(next(iter(flat.values())))
+    index = np.linspace(0, total - 1, min(DRAWS_JUDGED, total)).astype(int)
+    return {name: draws[index] for name, draws in flat.items()}
+
+
+def _dispersion(discrepancy_of, values, arrays):
+    """Return the posterior mean of the tail probability of the observed discrepancy."""
+    return np.asarray(_mean_tail_probability(discrepancy_of, values, arrays))
+
+
+@functools.partial(jax.jit, static_argnums=0)
+def _mean_tail_probability(discrepancy_of, values, arrays):
+    def of_draw(values):
+        return tail_probability(*discrepancy_of(values, arrays))
+
+    return jax.lax.map(of_draw, values).mean(axis=0)
+
+
+def _discrepancy_of_pairs(values, arrays):
+    """Return D of every pair and its cumulants."""
+    loc, nu1, nu2 = pair_location(values, arrays)
+    nu = jnp.stack([nu1 + 0.0 * loc, nu2 + 0.0 * loc])
+    mask = jnp.stack([arrays.mask, arrays.mask])
+    zero = jnp.zeros_like(loc)
+    D = discrepancy(jnp.stack([arrays.y, zero]), jnp.stack([loc, zero]), nu, mask)
+    return tuple(part.sum(axis=(1, 2)) for part in (D, *discrepancy_cumulants(nu, mask)))
+
+
+def _discrepancy_of_cluster(values, arrays):
+    """Return D of a cluster and its cumulants."""
+    log_s2, nu = cluster_spectra(values, arrays)
+    D = discrepancy(arrays.log_power, log_s2, nu, arrays.mask)
+    return tuple(part.sum() for part in (D, *discrepancy_cumulants(nu, arrays.mask)))
+
+
+def _predictions_of_pairs(key, dataset, posterior, arrays, coords):
+    values = _pair_values(posterior)
+    terms = _over_draws(pair_log_likelihood, values, arrays)
+    keys = jax.random.split(key, terms.shape[0])
+    replicas = _replicas({"key": keys} | _flat(values), arrays)
+    dims = ("pair", "trace", "freq")
+    return {
+        "log_likelihood": _terms(terms, dataset, coords, dims),
+        "posterior_predictive": _by_bin(
+            "log_power_ratio", replicas, "replicated log of the power ratio", dataset, coords, dims
+        ),
+    }
+
+
+@jax.jit
+def _replicas(values, arrays):
+    def of_draw(values):
+        loc, nu1, nu2 = pair_location(values, arrays)
+        return arrays.mask * draw_log_ratio(values["key"], loc, nu1, nu2)
+
+    return jax.lax.map(of_draw, values)
+
+
+def _flat(values):
+    return {
+        name: jnp.asarray(draws).reshape(-1, *draws.shape[2:]) for name, draws in values.items()
+    }
+
+
+def _over_draws(function, values, arrays):
+    return np.asarray(_mapped(function, _flat(values), arrays))
+
+
+@functools.partial(jax.jit, static_argnums=0)
+def _mapped(function, values, arrays):
+    return jax.lax.map(lambda draw: function(draw, arrays), values)
+
+
+def _terms(terms, dataset, coords, dims):
+    return _by_bin("term", terms, "log likelihood of the bin", dataset, coords, dims)
+
+
+def _by_bin(name, values, meaning, dataset, coords, dims):
+    """Label (draw, ..., freq) arrays, without the padding of frequencies."""
+    size = dataset.sizes["freq"]
+    lead = (len(coords["chain"]), len(coords["draw"]))
+    shaped = np.asarray(values)[..., :size].reshape(*lead, *values.shape[1:-1], size)
+    return xr.Dataset(
+        {name: (("chain", "draw", *dims), shaped, {"units": "1", "long_name": meaning})},
+        coords=coords | {"trace": dataset["trace"], "freq": dataset["freq"]},
+    )
+
+
+def _observed(dataset):
+    constant = [name for name in dataset.data_vars if name in ("nu", "nu1", "nu2", "mask")]
+    observed = dataset.drop_vars(constant)
+    observed["freq"].attrs.setdefault("units", "Hz")
+    return observed
+
+
+def _constants(dataset, stress_drop):
+    names = [name for name in ("nu", "nu1", "nu2", "mask") if name in dataset]
+    constants = dataset[names].drop_attrs(deep=False)
+    if stress_drop is None:
+        return constants
+    k = {np.log(value): name for name, value in RUPTURE_MODELS.items()}
+    dims = ("pair",) if np.ndim(stress_drop.log_moment) else ()
+    return constants.assign(
+        moment_of_event_1=(
+            dims,
+            np.exp(stress_drop.log_moment),
+            {"units": "N m", "long_name": "seismic moment of event 1"},
+        ),
+        shear_velocity=(
+            (),
+            np.exp(stress_drop.log_shear_velocity),
+            {"units": "m/s", "long_name": "shear velocity at the source"},
+        ),
+        k=(
+            "rupture_model",
+            np.exp(stress_drop.log_k),
+            {"units": "1", "long_name": "corner frequency times radius over shear velocity"},
+        ),
+        rupture_model=("rupture_model", [k[value] for value in stress_drop.log_k]),
+    )
+
+
+def _warn(quality, names, posterior):
+    """Warn of pairs of which no corner frequency should be claimed."""
+    m = np.median(posterior["ln_moment_ratio"], axis=(0, 1))
+    reasons = {
+        "overdispersed": quality["overdispersed"].to_numpy(),
+        "prior-dominated, the band does not hold f1": quality["f1_near_band_edge"].to_numpy(),
+        "event 1 seems to be the smaller one": m < 0,
+    }
+    for reason, flag in reasons.items():
+        if flag.any():
+            named = ", ".join(map(str, names[flag][:NAMED_IN_WARNING]))
+            more = "" if flag.sum() <= NAMED_IN_WARNING else ", ..."
+            warnings.warn(
+                f"{flag.sum()} of {flag.size} pairs: {reason}: {named}{more}; see the group "
+                "'quality'",
+                PoorPairWarning,
+                stacklevel=4,
+            )
+
+
+def _attributes(name):
+    quantity = QUANTITIES[name]
+    return {"units": quantity.unit, "long_name": quantity.meaning}

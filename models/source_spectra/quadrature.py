@@ -1,0 +1,191 @@
+r"""Exact draws of one pair by quadrature, where Markov chains may miss a mode.
+
+The posterior of a pair with fixed shape has three unknowns. The moment ratio m, of which the
+likelihood is nearly Gaussian, is integrated by Gauss-Hermite nodes at its conditional mode;
+:math:`(\ln f_1, d)` lie on a grid which is cut to where the density is, twice. Draws come from
+the inverse distribution function of the grid, with m from its conditional skewed
+normal. Where the degrees of freedom are unknown, they make a third grid axis.
+"""
+
+import functools
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.scipy.ndimage import map_coordinates
+from jax.scipy.special import logsumexp
+
+from .likelihood import f_constants, log_f_density, log_f_slopes
+from .model import pair_location
+
+__all__ = ["Grid", "applies", "exact_draws", "pair_grid"]
+
+PRIOR_WIDTHS = 5.0
+"""Half-width of the first grid, in prior standard deviations."""
+
+DEPTH = 16.0
+"""The grid is cut to where the log density is within this of its maximum."""
+
+COARSE, FINE = 32, 48
+"""Nodes per axis while the grid is cut, and at last."""
+
+COARSE_NU, FINE_NU = 8, 16
+"""Nodes of the degrees of freedom, where they are unknown."""
+
+NEWTON_STEPS = 4
+HERMITE_NODES = 7
+
+
+class Grid(NamedTuple):
+    """The posterior of a pair on its grid.
+
+    Attributes
+    ----------
+    axes : tuple of (node,)
+        ln f1, d and, where it is unknown, the logit of ν.
+    log_density : (node, ...)
+        With m integrated, up to a constant.
+    m_mean, m_sd, m_skew : (node, ...)
+        Conditional moments of m.
+    """
+
+    axes: Any
+    log_density: Any
+    m_mean: Any
+    m_sd: Any
+    m_skew: Any
+
+
+def applies(arrays):
+    """Return whether a pair has only the unknowns of the grid."""
+    return all(part is None for part in (arrays.trace_mask, arrays.noise, arrays.stress_drop)) and (
+        arrays.falloff is not None
+    )
+
+
+def pair_grid(arrays, priors, refine=1):
+    """Return the posterior of one pair on its grid.
+
+    Parameters
+    ----------
+    arrays : arrays.PairArrays
+        Of one pair.
+    priors : dict of numpyro.distributions.Distribution
+    refine : int
+        Multiplies the nodes of every axis, to see the error of the rule.
+
+    Returns
+    -------
+    Grid
+    """
+    names = ("ln_fc1", "dln_fc") + (() if arrays.nu_max is None else ("logit_nu",))
+    coarse = (COARSE, COARSE) + (() if arrays.nu_max is None else (COARSE_NU,))
+    fine = tuple(refine * n for n in (FINE, FINE) + (() if arrays.nu_max is None else (FINE_NU,)))
+    axes = []
+    for name, size in zip(names, coarse, strict=True):
+        centre, sd = priors[name].mean, jnp.sqrt(priors[name].variance)
+        axes.append(centre + PRIOR_WIDTHS * sd * jnp.linspace(-1.0, 1.0, size))
+    for sizes in (coarse, fine):
+        axes = _cut(axes, _on_grid(axes, arrays, priors).log_density, sizes)
+    return _on_grid(axes, arrays, priors)
+
+
+def exact_draws(key, arrays, priors, count):
+    """Draw independently from the posterior of one pair.
+
+    Returns
+    -------
+    dict of (count, 1) arrays
+        ``ln_fc1``, ``dln_fc``, ``ln_moment_ratio`` and ``logit_nu`` where it is unknown.
+    """
+    grid = pair_grid(arrays, priors)
+    key_node, key_order, key_within, key_m = jax.random.split(key, 4)
+    shape = grid.log_density.shape
+    cumulative = jnp.cumsum(jnp.exp(grid.log_density - grid.log_density.max()).ravel())
+    # Systematic draws of the node, in random order: the grid's probabilities are met exactly.
+    level = (jnp.arange(count) + jax.random.uniform(key_node)) / count
+    node = jnp.searchsorted(cumulative, level * cumulative[-1])
+    node = jax.random.permutation(key_order, node)
+    index = jnp.stack(jnp.unravel_index(node, shape)).astype(float)
+    within = jax.random.uniform(key_within, index.shape, minval=-0.5, maxval=0.5)
+    last = jnp.array(shape, float)[:, None] - 1.0
+    place = jnp.clip(index + within, 0.0, last)
+    mean, sd, skew = (
+        map_coordinates(moment, list(place), order=1, mode="nearest")
+        for moment in (grid.m_mean, grid.m_sd, grid.m_skew)
+    )
+    u = jax.random.normal(key_m, (count,))
+    m = mean + sd * (u + skew / 6.0 * (u**2 - 1.0))
+    names = ("ln_fc1", "dln_fc", "logit_nu")
+    values = {
+        name: axis[0] + x * (axis[1] - axis[0])
+        for name, axis, x in zip(names, grid.axes, place, strict=False)
+    }
+    return {name: x[:, None] for name, x in (values | {"ln_moment_ratio": m}).items()}
+
+
+def _cut(axes, log_density, sizes):
+    """Return finer axes around where the log density is high."""
+    high = log_density > log_density.max() - DEPTH
+    finer = []
+    for i, (axis, size) in enumerate(zip(axes, sizes, strict=True)):
+        inside = high.any(axis=tuple(j for j in range(len(axes)) if j != i))
+        step = axis[1] - axis[0]
+        low = jnp.where(inside, axis, jnp.inf).min() - step
+        top = jnp.where(inside, axis, -jnp.inf).max() + step
+        finer.append(jnp.linspace(low, top, size))
+    return finer
+
+
+def _on_grid(axes, arrays, priors):
+    shape = tuple(axis.shape[0] for axis in axes)
+    nodes = [part.ravel() for part in jnp.meshgrid(*axes, indexing="ij")]
+    columns = jax.lax.map(
+        functools.partial(_at_node, arrays=arrays, priors=priors), nodes, batch_size=shape[1]
+    )
+    return Grid(tuple(axes), *(column.reshape(shape) for column in columns))
+
+
+def _at_node(node, arrays, priors):
+    """Return the log density with m integrated, and the moments of m, at one node."""
+    ln_fc1, dln_fc, *rest = node
+    values = {"ln_fc1": ln_fc1[None], "dln_fc": dln_fc[None], "ln_moment_ratio": jnp.zeros(1)}
+    log_prior = priors["ln_fc1"].log_prob(ln_fc1) + priors["dln_fc"].log_prob(dln_fc)
+    if rest:
+        log_prior = log_prior + priors["logit_nu"].log_prob(rest[0])
+        values["nu"] = 1.0 + (arrays.nu_max - 1.0) * jax.nn.sigmoid(rest[0])
+    loc, nu1, nu2 = pair_location(values, arrays)
+    y, mask = arrays.y, arrays.mask
+    prior = priors["ln_moment_ratio"]
+    prior_slope = jax.grad(prior.log_prob)
+
+    constants = f_constants(nu1, nu2) if arrays.f_constants is None else arrays.f_constants
+
+    def slopes(m):
+        first, second = log_f_slopes(y - loc - 2 * m + constants.log_nu_ratio, nu1, nu2)
+        score, curvature = (mask * first).sum(), (mask * second).sum()
+        return 2 * score + prior_slope(m), -4 * curvature - jax.grad(prior_slope)(m)
+
+    def newton(_, m):
+        first, precision = slopes(m)
+        return m + first / precision
+
+    start = 0.5 * (mask * (y - loc)).sum() / mask.sum()
+    m = jax.lax.fori_loop(0, NEWTON_STEPS, newton, start)
+    scale = 1.0 / jnp.sqrt(slopes(m)[1])
+    x, weight = np.polynomial.hermite_e.hermegauss(HERMITE_NODES)
+
+    def height(x):
+        at = m + scale * x
+        return (mask * log_f_density(y, loc + 2 * at, nu1, nu2, constants)).sum() + prior.log_prob(
+            at
+        )
+
+    log_weight = jax.lax.map(height, jnp.asarray(x)) + 0.5 * x**2 + jnp.log(weight)
+    total = logsumexp(log_weight)
+    share = jnp.exp(log_weight - total)
+    mean = (share * x).sum()
+    sd = jnp.sqrt((share * (x - mean) ** 2).sum())
+    skew = (share * (x - mean) ** 3).sum() / sd**3
+    return total + jnp.log(scale) + log_prior, m + scale * mean, scale * sd, skew
