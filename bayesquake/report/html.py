@@ -209,7 +209,9 @@ def _sensitivity(result):
     """Yield a row per quantity, if the result holds what power scaling needs."""
     from bayesquake.diagnostics.sensitivity import prior_sensitivity
 
-    if not {"log_prior", "log_likelihood"} <= set(result.children):
+    if not {"log_prior", "log_likelihood"} <= set(result.children) or "triage" in result.children:
+        return
+    if not result["log_prior"].data_vars:
         return
     for name, row in prior_sensitivity(result).iterrows():
         yield {

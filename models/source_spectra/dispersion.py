@@ -1,9 +1,9 @@
 r"""The test of whether spectra scatter more than their degrees of freedom allow.
 
 The share of an event in the scaled powers of a bin, :math:`w_k = a_k P_k S_k^{-2} / C`, is
-Dirichlet distributed with parameters :math:`a_k = \nu_k / 2` whatever the sources are. The discrepancy
-:math:`D = -\sum_k a_k \ln w_k`, the part of the negative log likelihood that depends on the data,
-has the cumulant generating function
+Dirichlet distributed with parameters :math:`a_k = \nu_k / 2` whatever the sources are. The
+discrepancy :math:`D = -\sum_k a_k \ln w_k`, the part of the negative log likelihood that depends
+on the data, has the cumulant generating function
 
 .. math:: K(s) = \sum_k \ln\Gamma(a_k (1 - s)) - \ln\Gamma(A (1 - s)) - \mathrm{const},
 

@@ -13,13 +13,20 @@ with a common prior.
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 import numpyro
 import numpyro.distributions as dist
+from numpyro.distributions.transforms import AffineTransform
 
 from .arrays import PairArrays
 from .likelihood import log_f_density, log_power_density
 from .noise import log_noisy_density
-from .spectrum import log_source_spectrum, log_spectral_ratio, log_stress_drop_ratio
+from .spectrum import (
+    STRESS_DROP_FACTOR,
+    log_source_spectrum,
+    log_spectral_ratio,
+    log_stress_drop_ratio,
+)
 
 __all__ = [
     "cluster_log_likelihood",
@@ -110,20 +117,24 @@ def shape_and_noise(data, priors, shape, prefix=""):
 def corner_frequencies(stress_drop, log_moments, priors):
     r"""Declare stress drops with one prior, and return the ln f_c that follow.
 
-    The rupture model is unknown but the same for all events: with
-    :math:`u = \ln\Delta\sigma + 3 \ln k`, which the data see,
-    :math:`u_i \sim \sum_k \tfrac{1}{K} \mathrm{N}(\mu + 3 \ln k, \tau)` jointly over events.
+    The data see :math:`u = \ln\Delta\sigma + 3 \ln k` alone. With one unknown rupture model for all
+    events, :math:`u_i \sim \mathrm{N}(\mu_u, \tau)`, where :math:`\mu_u = \mu + 3 \ln k` has the
+    prior of :math:`\mu` shifted and averaged over the rows k; these are as probable afterwards
+    as the prior of :math:`\mu` is high at :math:`\mu_u - 3 \ln k`.
     """
-    mu = numpyro.sample("mu_dsigma", priors["mu_dsigma"])
-    tau = numpyro.sample("tau_dsigma", priors["tau_dsigma"])
-    size = log_moments.size
     rows = stress_drop.log_k.shape[0]
-    centre = jnp.broadcast_to((mu + 3.0 * stress_drop.log_k)[:, None], (rows, size))
-    one_rupture_model = dist.MixtureSameFamily(
-        dist.Categorical(probs=jnp.full(rows, 1.0 / rows)), dist.Normal(centre, tau).to_event(1)
+    prior = priors["mu_dsigma"]
+    shifted = dist.TransformedDistribution(
+        prior.expand((rows,)), AffineTransform(3.0 * stress_drop.log_k, 1.0)
     )
-    u = numpyro.sample("apparent_ln_dsigma", one_rupture_model).reshape(log_moments.shape)
-    return (u - jnp.log(7 / 16) - log_moments) / 3.0 + stress_drop.log_shear_velocity
+    equal = dist.Categorical(probs=jnp.full(rows, 1.0 / rows))
+    mu_u = numpyro.sample("apparent_mu_dsigma", dist.MixtureSameFamily(equal, shifted))
+    weight = prior.log_prob(mu_u - 3.0 * stress_drop.log_k)
+    numpyro.deterministic("rupture_model_probability", jax.nn.softmax(weight))
+    tau = numpyro.sample("tau_dsigma", priors["tau_dsigma"])
+    z = numpyro.sample("dsigma_white", over(dist.Normal(), (log_moments.size,)))
+    u = mu_u + tau * z.reshape(log_moments.shape)
+    return (u - np.log(STRESS_DROP_FACTOR) - log_moments) / 3.0 + stress_drop.log_shear_velocity
 
 
 def pair_log_likelihood(values, data):

@@ -94,9 +94,13 @@ def _groups_of_pairs(dataset, stress_drop, posterior, arrays, key):
     coords = {"chain": np.arange(lead[0]), "draw": np.arange(lead[1]), "pair": dataset["pair"]}
     derived = xr.Dataset(coords=coords)
     if stress_drop is not None:
-        log_k = _drawn_log_k(key_k, stress_drop, posterior)[..., None]
+        log_k = _drawn_log_k(key_k, stress_drop, posterior)
+        derived = derived.assign(_mean_stress_drop(posterior, log_k))
         drop1 = log_stress_drop(
-            stress_drop.log_moment, posterior["ln_fc1"], log_k, stress_drop.log_shear_velocity
+            stress_drop.log_moment,
+            posterior["ln_fc1"],
+            log_k[..., None],
+            stress_drop.log_shear_velocity,
         )
         drops = {"ln_dsigma1": drop1, "ln_dsigma2": drop1 - posterior["ln_dsigma_ratio"]}
         for name, values in drops.items():
@@ -121,11 +125,12 @@ def _groups_of_cluster(dataset, stress_drop, posterior, arrays, key):
     coords = {"chain": np.arange(lead[0]), "draw": np.arange(lead[1]), "event": dataset["event"]}
     derived = xr.Dataset(coords=coords)
     if stress_drop is not None:
-        log_k = _drawn_log_k(key, stress_drop, posterior)[..., None]
+        log_k = _drawn_log_k(key, stress_drop, posterior)
+        derived = derived.assign(_mean_stress_drop(posterior, log_k))
         drops = log_stress_drop(
             stress_drop.log_moment + posterior["ln_relative_moment"],
             posterior["ln_fc"],
-            log_k,
+            log_k[..., None],
             stress_drop.log_shear_velocity,
         )
         derived["ln_dsigma"] = (("chain", "draw", "event"), drops, _attributes("ln_dsigma"))
@@ -144,14 +149,20 @@ def _groups_of_cluster(dataset, stress_drop, posterior, arrays, key):
 
 
 def _drawn_log_k(key, stress_drop, posterior):
-    """Draw the rupture model of every draw, given the stress drops where these had a prior."""
+    """Draw the rupture model of every draw, uniformly unless stress drops had a prior."""
     lead = next(iter(posterior.values())).shape[:2]
-    rows = np.zeros((*lead, len(stress_drop.log_k)))
-    if "apparent_ln_dsigma" in posterior:
-        u, mu, tau = (posterior[n] for n in ("apparent_ln_dsigma", "mu_dsigma", "tau_dsigma"))
-        centre = mu[..., None, None] + 3.0 * stress_drop.log_k
-        rows = (-0.5 * ((u[..., None] - centre) / tau[..., None, None]) ** 2).sum(axis=2)
-    return stress_drop.log_k[np.asarray(jax.random.categorical(key, jnp.asarray(rows)))]
+    uniform = np.ones((*lead, len(stress_drop.log_k)))
+    probability = np.asarray(posterior.get("rupture_model_probability", uniform))
+    row = jax.random.categorical(key, jnp.log(probability))
+    return stress_drop.log_k[np.asarray(row)]
+
+
+def _mean_stress_drop(posterior, log_k):
+    """Return the mean of ln Δσ of every draw, if stress drops had a prior."""
+    if "apparent_mu_dsigma" not in posterior:
+        return {}
+    values = posterior["apparent_mu_dsigma"] - 3.0 * log_k
+    return {"mu_dsigma": (("chain", "draw"), values, _attributes("mu_dsigma"))}
 
 
 def _quality_of_pairs(dataset, posterior, arrays):

@@ -21,10 +21,14 @@ QUANTITIES = {
     "level": Quantity("1", "log amplitude level of the trace", ("pair", "trace")),
     "level_scale": Quantity("1", "spread of the levels of the traces", PAIR),
     "level_white": Quantity("1", "level in units of its spread", ("pair", "trace"), auxiliary=True),
-    "mu_dsigma": Quantity("ln(Pa)", "mean of the log stress drops"),
+    "mu_dsigma": Quantity("ln(Pa)", "mean of the log stress drops, rupture model unknown"),
     "tau_dsigma": Quantity("1", "spread of the log stress drops"),
-    "apparent_ln_dsigma": Quantity(
-        "ln(Pa)", "log stress drop plus 3 ln k, of all events in order", ("source",), auxiliary=True
+    "apparent_mu_dsigma": Quantity("ln(Pa)", "mean of ln Δσ + 3 ln k", auxiliary=True),
+    "rupture_model_probability": Quantity(
+        "1", "probability of each rupture model", ("rupture_model",)
+    ),
+    "dsigma_white": Quantity(
+        "1", "stress drops in units of their spread, of all events", ("source",), auxiliary=True
     ),
     "ln_fc": Quantity("ln(Hz)", "log corner frequency", EVENT),
     "fc": Quantity("Hz", "corner frequency", EVENT),
@@ -60,5 +64,5 @@ def calibrated(values, data):
         if name in values:
             found |= {f"{name}_{i + 1}": value for i, value in enumerate(values[name])}
     found.pop("ln_relative_moment_1", None)
-    found |= {name: values[name] for name in ("mu_dsigma", "tau_dsigma") if name in values}
+    found |= {name: values[name] for name in ("apparent_mu_dsigma", "tau_dsigma") if name in values}
     return found

@@ -15,7 +15,7 @@ import xarray as xr
 from bayesquake.errors import OptionError
 from bayesquake.priors import resolve_priors
 
-from .spectrum import RUPTURE_MODELS, SHAPES, log_source_spectrum
+from .spectrum import RUPTURE_MODELS, SHAPES, STRESS_DROP_FACTOR, log_source_spectrum
 
 __all__ = ["DESIGN", "log_chi_square_share", "replicate", "simulate", "simulate_arrays"]
 
@@ -234,7 +234,7 @@ def _from_stress_drops(key, design, values):
     )
     z = jax.random.normal(key_drop, log_moment.shape)
     ln_dsigma = values["mu_dsigma"] + values["tau_dsigma"] * z
-    per_radius = (ln_dsigma - np.log(7 / 16) - log_moment) / 3.0
+    per_radius = (ln_dsigma - np.log(STRESS_DROP_FACTOR) - log_moment) / 3.0
     ln_fc = np.asarray(per_radius + log_k + np.log(design["shear_velocity"]))
     dln_fc = ln_fc[..., 1:] - ln_fc[..., :1]
     return {"ln_fc1": ln_fc[..., 0], "dln_fc": dln_fc if design["events"] else dln_fc[..., 0]}

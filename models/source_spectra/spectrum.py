@@ -16,6 +16,7 @@ from .softplus import softplus, softplus_difference
 __all__ = [
     "RUPTURE_MODELS",
     "SHAPES",
+    "STRESS_DROP_FACTOR",
     "log_source_spectrum",
     "log_spectral_ratio",
     "log_stress_drop",
