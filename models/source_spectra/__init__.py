@@ -21,8 +21,10 @@ def _normal(unit, symbol, loc, scale):
 def recommended(prepared):
     """Return the driver and settings: pairs are many posteriors, a cluster is one."""
     if independent(prepared):
-        return {"driver": "triage", "draws": 250} | TRIAGE
-    return {"driver": "nuts", "metric": "dense"}
+        levels = {} if prepared.trace_mask is None else {"target_accept": CAREFUL}
+        return {"driver": "triage", "draws": 250} | TRIAGE | levels
+    scales = {} if prepared.stress_drop is None else {"target_accept": CAREFUL}
+    return {"driver": "nuts", "metric": "dense"} | scales
 
 
 def independent(prepared):
@@ -34,6 +36,9 @@ def exact(prepared):
     """Return the sampler by quadrature, where the unknowns of a pair are few enough."""
     return quadrature.exact_draws if quadrature.applies(prepared) else None
 
+
+CAREFUL = 0.98
+"""Acceptance aimed at where an unknown scale makes the posterior a funnel."""
 
 TRIAGE = {
     "rhat_limit": 1.02,

@@ -150,13 +150,25 @@ def pair_log_likelihood(values, data):
     loc, nu1, nu2 = pair_location(values, data)
     if data.noise is None:
         return data.mask * log_f_density(data.y, loc, nu1, nu2, data.f_constants)
+    log_power, log_noise = (jnp.moveaxis(x, 1, 0) for x in data.noise[:2])
+    log_s2, nu = pair_spectra(values, data)
+    return _noisy(log_power, log_noise, log_s2, nu, jnp.stack([data.mask] * 2), data.noise)
+
+
+def pair_spectra(values, data):
+    """Return ln S² of both events relative to the moment of event 2, and ν.
+
+    Returns
+    -------
+    log_s2, nu : (2, pair, trace, freq)
+    """
+    loc, nu1, nu2 = pair_location(values, data)
     n = values.get("falloff", data.falloff)[:, None]
     ln_fc2 = (values["ln_fc1"] + values["dln_fc"])[:, None]
-    log_s2_of_2 = 2.0 * log_source_spectrum(data.log_f, ln_fc2, n, data.g[:, None])[:, None, :]
-    log_s2 = jnp.stack(jnp.broadcast_arrays(loc + log_s2_of_2, log_s2_of_2 + 0.0 * loc))
-    nu = jnp.stack(jnp.broadcast_arrays(nu1, nu2 + 0.0 * data.nu1))
-    log_power, log_noise = (jnp.moveaxis(x, 1, 0) for x in data.noise[:2])
-    return _noisy(log_power, log_noise, log_s2, nu, jnp.stack([data.mask] * 2), data.noise)
+    shape2 = log_source_spectrum(data.log_f, ln_fc2, n, data.g[:, None])[:, None, :]
+    log_s2_of_2 = jnp.broadcast_to(2.0 * shape2, loc.shape)
+    nu = jnp.stack([jnp.broadcast_to(nu1, loc.shape), jnp.broadcast_to(nu2, loc.shape)])
+    return jnp.stack([loc + log_s2_of_2, log_s2_of_2]), nu
 
 
 def pair_location(values, data):

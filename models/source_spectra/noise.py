@@ -15,7 +15,14 @@ import jax.numpy as jnp
 import numpy as np
 from jax.scipy.special import gammaln, logsumexp
 
-__all__ = ["Box", "box_of", "hermite_applies", "log_noisy_density", "trapezoid_nodes"]
+__all__ = [
+    "Box",
+    "box_of",
+    "draw_log_expected",
+    "hermite_applies",
+    "log_noisy_density",
+    "trapezoid_nodes",
+]
 
 BOX_FACTOR = np.log(1e4)
 FALLOFF = 2.0
@@ -81,13 +88,7 @@ def log_noisy_density(log_power, log_noise, log_s2, nu, mask, box, nodes=None):
         Nodes of the trapezoid rule; 21 Gauss-Hermite nodes at the mode if not given.
     """
     a = 0.5 * nu
-    constant = a * jnp.log(a) - gammaln(a) + (a - 1.0) * log_power
-
-    def log_integrand(log_G):
-        log_E = jnp.logaddexp(log_G + log_s2, log_noise)
-        each = constant - a * (log_E + jnp.exp(log_power - log_E))
-        return (mask * each).sum(axis=0)
-
+    log_integrand = _log_integrand(log_power, log_noise, log_s2, a, mask)
     if nodes is None:
         integral = _hermite(log_integrand, log_power, log_noise, log_s2, a, mask)
     else:
@@ -95,11 +96,48 @@ def log_noisy_density(log_power, log_noise, log_s2, nu, mask, box, nodes=None):
     return jnp.where(mask.sum(axis=0) > 0, integral - jnp.log(box.high - box.low), 0.0)
 
 
+def draw_log_expected(key, log_power, log_noise, log_s2, nu, mask, box, nodes):
+    """Draw ln G of every bin from its posterior given the sources, and return ln E of the events.
+
+    Parameters
+    ----------
+    key : jax.random.key
+    log_power, log_noise, log_s2, nu, mask, box
+        As in `log_noisy_density`.
+    nodes : int
+        Values of ln G to choose from.
+
+    Returns
+    -------
+    (event, ...) array
+    """
+    log_integrand = _log_integrand(log_power, log_noise, log_s2, 0.5 * nu, mask)
+    place = jnp.linspace(0.0, 1.0, nodes)
+    weight = jax.vmap(lambda share: log_integrand(_within(box, share)))(place)
+    chosen = place[jax.random.categorical(key, weight, axis=0)]
+    return jnp.logaddexp(_within(box, chosen) + log_s2, log_noise)
+
+
+def _within(box, share):
+    return box.low + share * (box.high - box.low)
+
+
+def _log_integrand(log_power, log_noise, log_s2, a, mask):
+    """Return the log of the integrand as a function of ln G."""
+    constant = a * jnp.log(a) - gammaln(a) + (a - 1.0) * log_power
+
+    def log_integrand(log_G):
+        log_E = jnp.logaddexp(log_G + log_s2, log_noise)
+        each = constant - a * (log_E + jnp.exp(log_power - log_E))
+        return (mask * each).sum(axis=0)
+
+    return log_integrand
+
+
 def _trapezoid(log_integrand, box, nodes):
     width = box.high - box.low
-    values = jax.vmap(lambda share: log_integrand(box.low + share * width))(
-        jnp.linspace(0.0, 1.0, nodes)
-    )
+    share = jnp.linspace(0.0, 1.0, nodes)
+    values = jax.vmap(lambda share: log_integrand(_within(box, share)))(share)
     ends = jnp.ones(nodes).at[jnp.array([0, -1])].set(0.5)
     step = jnp.log(width / (nodes - 1))
     return logsumexp(values, b=ends.reshape(-1, *(1,) * width.ndim), axis=0) + step

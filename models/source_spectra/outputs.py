@@ -17,7 +17,14 @@ from bayesquake.priors import resolve_priors
 
 from .arrays import in_form, stress_drop_options
 from .dispersion import discrepancy, discrepancy_cumulants, tail_probability
-from .model import cluster_log_likelihood, cluster_spectra, pair_location, pair_log_likelihood
+from .model import (
+    cluster_log_likelihood,
+    cluster_spectra,
+    pair_location,
+    pair_log_likelihood,
+    pair_spectra,
+)
+from .noise import draw_log_expected
 from .quantities import QUANTITIES
 from .simulate import draw_log_ratio
 from .spectrum import RUPTURE_MODELS, log_stress_drop
@@ -33,6 +40,9 @@ near the edge of the band."""
 
 UNRESOLVED = 0.7
 """Posterior over prior standard deviation of d above which the data have not resolved f2."""
+
+PATH_VALUES = 400
+"""Values of the path term from which one is drawn for every bin above noise."""
 
 FEWEST_EFFECTIVE = 200
 NAMED_IN_WARNING = 5
@@ -245,7 +255,8 @@ def _thinned(values):
 
 def _dispersion(discrepancy_of, values, arrays):
     """Return the posterior mean of the tail probability of the observed discrepancy."""
-    return np.asarray(_mean_tail_probability(discrepancy_of, values, arrays))
+    keys = jax.random.split(jax.random.key(0), len(next(iter(values.values()))))
+    return np.asarray(_mean_tail_probability(discrepancy_of, values | {"key": keys}, arrays))
 
 
 @functools.partial(jax.jit, static_argnums=0)
@@ -258,19 +269,35 @@ def _mean_tail_probability(discrepancy_of, values, arrays):
 
 def _discrepancy_of_pairs(values, arrays):
     """Return D of every pair and its cumulants."""
-    loc, nu1, nu2 = pair_location(values, arrays)
-    nu = jnp.stack([nu1 + 0.0 * loc, nu2 + 0.0 * loc])
+    log_s2, nu = pair_spectra(values, arrays)
     mask = jnp.stack([arrays.mask, arrays.mask])
-    zero = jnp.zeros_like(loc)
-    D = discrepancy(jnp.stack([arrays.y, zero]), jnp.stack([loc, zero]), nu, mask)
+    if arrays.noise is None:
+        log_power = jnp.stack([arrays.y, jnp.zeros_like(arrays.y)])
+    else:
+        log_power, log_noise = (jnp.moveaxis(x, 1, 0) for x in arrays.noise[:2])
+        log_s2 = _above_noise(values, log_power, log_noise, log_s2, nu, mask, arrays.noise)
+    D = discrepancy(log_power, log_s2, nu, mask)
     return tuple(part.sum(axis=(1, 2)) for part in (D, *discrepancy_cumulants(nu, mask)))
 
 
 def _discrepancy_of_cluster(values, arrays):
     """Return D of a cluster and its cumulants."""
     log_s2, nu = cluster_spectra(values, arrays)
+    log_s2 = jnp.broadcast_to(log_s2, nu.shape)
+    if arrays.noise is not None:
+        log_s2 = log_s2 - 2.0 * (arrays.smallest * values["ln_relative_moment"]).sum()
+        log_power, log_noise = arrays.noise[:2]
+        log_s2 = _above_noise(values, log_power, log_noise, log_s2, nu, arrays.mask, arrays.noise)
     D = discrepancy(arrays.log_power, log_s2, nu, arrays.mask)
     return tuple(part.sum() for part in (D, *discrepancy_cumulants(nu, arrays.mask)))
+
+
+def _above_noise(values, log_power, log_noise, log_s2, nu, mask, noise):
+    """Return ln of the expected powers, which take the place of S² where there is noise."""
+    box = noise.box
+    return draw_log_expected(
+        values["key"], log_power, log_noise, log_s2, nu, mask, box, PATH_VALUES
+    )
 
 
 def _predictions_of_pairs(key, dataset, posterior, arrays, coords):
