@@ -26,7 +26,7 @@ from .model import (
 )
 from .noise import draw_log_expected
 from .quantities import QUANTITIES
-from .simulate import draw_log_ratio
+from .simulate import draw_log_ratio, generator
 from .spectrum import RUPTURE_MODELS, log_stress_drop
 
 __all__ = ["MOST_PAIRS", "PoorPairWarning", "complete"]
@@ -303,8 +303,8 @@ def _above_noise(values, log_power, log_noise, log_s2, nu, mask, noise):
 def _predictions_of_pairs(key, dataset, posterior, arrays, coords):
     values = _pair_values(posterior)
     terms = _over_draws(pair_log_likelihood, values, arrays)
-    keys = jax.random.split(key, terms.shape[0])
-    replicas = _replicas({"key": keys} | _flat(values), arrays)
+    loc, nu1, nu2 = _mapped(pair_location, _flat(values), arrays)
+    replicas = draw_log_ratio(generator(key), loc, nu1, nu2) * arrays.mask
     dims = ("pair", "trace", "freq")
     return {
         "log_likelihood": _terms(terms, dataset, coords, dims),
@@ -312,15 +312,6 @@ def _predictions_of_pairs(key, dataset, posterior, arrays, coords):
             "log_power_ratio", replicas, "replicated log of the power ratio", dataset, coords, dims
         ),
     }
-
-
-@jax.jit
-def _replicas(values, arrays):
-    def of_draw(values):
-        loc, nu1, nu2 = pair_location(values, arrays)
-        return arrays.mask * draw_log_ratio(values["key"], loc, nu1, nu2)
-
-    return jax.lax.map(of_draw, values)
 
 
 def _flat(values):

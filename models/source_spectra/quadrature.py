@@ -27,13 +27,13 @@ PRIOR_WIDTHS = 5.0
 DEPTH = 16.0
 """The grid is cut to where the log density is within this of its maximum."""
 
-COARSE, FINE = 32, 48
+COARSE, FINE = 32, 60
 """Nodes per axis while the grid is cut, and at last."""
 
 COARSE_NU, FINE_NU = 8, 16
 """Nodes of the degrees of freedom, where they are unknown."""
 
-NEWTON_STEPS = 4
+NEWTON_STEPS, ROUGH_NEWTON_STEPS = 4, 3
 HERMITE_NODES = 7
 
 
@@ -87,8 +87,8 @@ def pair_grid(arrays, priors, refine=1):
         centre, sd = priors[name].mean, jnp.sqrt(priors[name].variance)
         axes.append(centre + PRIOR_WIDTHS * sd * jnp.linspace(-1.0, 1.0, size))
     for sizes in (coarse, fine):
-        axes = _cut(axes, _on_grid(axes, arrays, priors).log_density, sizes)
-    return _on_grid(axes, arrays, priors)
+        axes = _cut(axes, _on_grid(_height, axes, arrays, priors), sizes)
+    return Grid(tuple(axes), *_on_grid(_moments, axes, arrays, priors))
 
 
 def exact_draws(key, arrays, priors, count):
@@ -138,17 +138,25 @@ def _cut(axes, log_density, sizes):
     return finer
 
 
-def _on_grid(axes, arrays, priors):
+def _on_grid(function, axes, arrays, priors):
+    """Apply a function of a node to the whole grid."""
     shape = tuple(axis.shape[0] for axis in axes)
     nodes = [part.ravel() for part in jnp.meshgrid(*axes, indexing="ij")]
     columns = jax.lax.map(
-        functools.partial(_at_node, arrays=arrays, priors=priors), nodes, batch_size=shape[1]
+        functools.partial(function, arrays=arrays, priors=priors), nodes, batch_size=shape[1]
     )
-    return Grid(tuple(axes), *(column.reshape(shape) for column in columns))
+    return jax.tree.map(lambda column: column.reshape(shape), columns)
 
 
-def _at_node(node, arrays, priors):
-    """Return the log density with m integrated, and the moments of m, at one node."""
+class Conditional(NamedTuple):
+    """The posterior of m at a node: its mode, its scale there, and its log density."""
+
+    mode: Any
+    scale: Any
+    log_density: Any
+
+
+def _conditional(node, arrays, priors, steps):
     ln_fc1, dln_fc, *rest = node
     values = {"ln_fc1": ln_fc1[None], "dln_fc": dln_fc[None], "ln_moment_ratio": jnp.zeros(1)}
     log_prior = priors["ln_fc1"].log_prob(ln_fc1) + priors["dln_fc"].log_prob(dln_fc)
@@ -159,7 +167,6 @@ def _at_node(node, arrays, priors):
     y, mask = arrays.y, arrays.mask
     prior = priors["ln_moment_ratio"]
     prior_slope = jax.grad(prior.log_prob)
-
     constants = f_constants(nu1, nu2) if arrays.f_constants is None else arrays.f_constants
 
     def slopes(m):
@@ -171,21 +178,30 @@ def _at_node(node, arrays, priors):
         first, precision = slopes(m)
         return m + first / precision
 
+    def log_density(m):
+        terms = log_f_density(y, loc + 2 * m, nu1, nu2, constants)
+        return (mask * terms).sum() + prior.log_prob(m) + log_prior
+
     start = 0.5 * (mask * (y - loc)).sum() / mask.sum()
-    m = jax.lax.fori_loop(0, NEWTON_STEPS, newton, start)
-    scale = 1.0 / jnp.sqrt(slopes(m)[1])
+    mode = jax.lax.fori_loop(0, steps, newton, start)
+    return Conditional(mode, 1.0 / jnp.sqrt(slopes(mode)[1]), log_density)
+
+
+def _height(node, arrays, priors):
+    """Return the log density with m integrated by Laplace's method."""
+    m = _conditional(node, arrays, priors, ROUGH_NEWTON_STEPS)
+    return m.log_density(m.mode) + jnp.log(m.scale)
+
+
+def _moments(node, arrays, priors):
+    """Return the log density with m integrated, and the conditional moments of m."""
+    m = _conditional(node, arrays, priors, NEWTON_STEPS)
     x, weight = np.polynomial.hermite_e.hermegauss(HERMITE_NODES)
-
-    def height(x):
-        at = m + scale * x
-        return (mask * log_f_density(y, loc + 2 * at, nu1, nu2, constants)).sum() + prior.log_prob(
-            at
-        )
-
-    log_weight = jax.lax.map(height, jnp.asarray(x)) + 0.5 * x**2 + jnp.log(weight)
+    heights = jax.lax.map(lambda x: m.log_density(m.mode + m.scale * x), jnp.asarray(x))
+    log_weight = heights + 0.5 * x**2 + jnp.log(weight)
     total = logsumexp(log_weight)
     share = jnp.exp(log_weight - total)
     mean = (share * x).sum()
     sd = jnp.sqrt((share * (x - mean) ** 2).sum())
     skew = (share * (x - mean) ** 3).sum() / sd**3
-    return total + jnp.log(scale) + log_prior, m + scale * mean, scale * sd, skew
+    return total + jnp.log(m.scale), m.mode + m.scale * mean, m.scale * sd, skew

@@ -20,7 +20,6 @@ QUANTITIES = {
     "falloff": Quantity("1", "fall-off n of the source spectra", PAIR),
     "level": Quantity("1", "log amplitude level of the trace", ("pair", "trace")),
     "level_scale": Quantity("1", "spread of the levels of the traces", PAIR),
-    "level_white": Quantity("1", "level in units of its spread", ("pair", "trace"), auxiliary=True),
     "mu_dsigma": Quantity("ln(Pa)", "mean of the log stress drops, rupture model unknown"),
     "tau_dsigma": Quantity("1", "spread of the log stress drops"),
     "apparent_mu_dsigma": Quantity("ln(Pa)", "mean of ln Δσ + 3 ln k", auxiliary=True),

@@ -37,5 +37,6 @@ def _softplus_difference_jvp(primals, tangents):
 
 
 def _sigmoid(x):
-    decay = jnp.exp(-jnp.abs(x))
+    # Not abs, whose derivative at 0 would make that of this function wrong there.
+    decay = jnp.exp(jnp.where(x >= 0, -x, x))
     return jnp.where(x >= 0, 1.0, decay) / (1.0 + decay)
