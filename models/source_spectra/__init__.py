@@ -5,7 +5,7 @@ import math
 from bayesquake.priors import Prior
 from bayesquake.zoo import Model, Problems, SmallProblem
 
-from . import arrays, data, outputs, quadrature, simulate
+from . import arrays, data, figures, outputs, quadrature, simulate
 from .model import source_spectra
 from .quantities import QUANTITIES, calibrated
 
@@ -71,7 +71,7 @@ MODEL = Model(
     calibrated=calibrated,
     recommended=recommended,
     complete=outputs.complete,
-    figures={},
+    figures=figures.FIGURES,
     design=simulate.DESIGN,
     simulate_arrays=simulate.simulate_arrays,
     replicate=simulate.replicate,

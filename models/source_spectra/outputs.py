@@ -52,7 +52,7 @@ FLAGGED_SHARE = 0.1
 FLAGS = {
     "f2_lt_f1": "the smaller event has the lower corner frequency, posterior median of d < 0",
     "f1_near_band_edge": "corner frequency of event 1 at the edge of the band: prior-dominated",
-    "f2_unresolved": "posterior sd of d above 0.7 of its prior sd: the data do not hold f2",
+    "f2_unresolved": "sd of d above 0.7 of its prior's, or f2 above the band: f2 is not resolved",
     "overdispersed": "spectra scatter more than their degrees of freedom allow, p < 0.01",
     "low_ess": "fewer than 200 effective draws of a parameter",
 }
@@ -177,12 +177,13 @@ def _mean_stress_drop(posterior, log_k):
 
 def _quality_of_pairs(dataset, posterior, arrays):
     fc1 = np.median(posterior["fc1"], axis=(0, 1))
-    d = posterior["dln_fc"]
+    d, highest = posterior["dln_fc"], float(dataset["freq"].max())
     p_value = _dispersion(_discrepancy_of_pairs, _thinned(_pair_values(posterior)), arrays)
     flags = {
         "f2_lt_f1": np.median(d, axis=(0, 1)) < 0,
         "f1_near_band_edge": _near_edge(fc1, dataset),
-        "f2_unresolved": d.std(axis=(0, 1)) > UNRESOLVED * _prior_sd("dln_fc"),
+        "f2_unresolved": (d.std(axis=(0, 1)) > UNRESOLVED * _prior_sd("dln_fc"))
+        | (np.median(posterior["fc2"], axis=(0, 1)) > highest),
         "overdispersed": p_value < SMALLEST_P_VALUE,
         "low_ess": _effective(posterior, ("ln_fc1", "dln_fc", "ln_moment_ratio")),
     }
