@@ -27,8 +27,8 @@ NEWTON_DIMENSION = 20
 COMPARABLE = 10.0
 """Modes whose log density is lower than the best by more than this get no chain."""
 
-RIVAL = 3.0
-"""A second mode this close in log density holds a part of the posterior that matters."""
+RIVAL = 4.0
+"""A second mode whose Gaussian has a log mass this close to the best one's matters."""
 
 SAME = 0.5
 """Ends closer than this, in standard deviations of the best one's Gaussian, are one mode."""
@@ -54,7 +54,7 @@ class Modes(NamedTuple):
     count : int
         Distinct modes of comparable height, 0 if there is none.
     rivals : int
-        Distinct modes so high that each must be visited.
+        Distinct modes whose Gaussians have so much mass that each must be visited.
     curvature : float
         Smallest eigenvalue of the negative Hessian at the best mode; positive at a mode.
     gradients : int
@@ -112,6 +112,7 @@ def modes_program(log_density, initial, dim, chains, searches, draws):
         best = jnp.argmax(height)
         comparable = height >= height[best] - COMPARABLE
 
+        mass = height + jnp.linalg.slogdet(roots)[1]
         root = roots[best]
         distinct = _distinct(ends.position, comparable, root)
         count = distinct.sum()
@@ -132,7 +133,7 @@ def modes_program(log_density, initial, dim, chains, searches, draws):
             start=start,
             pareto_k=jnp.nan_to_num(psis_weights(weight)[1], nan=jnp.inf),
             count=jnp.where(finite, count, 0),
-            rivals=(distinct & (height >= height[best] - RIVAL)).sum(),
+            rivals=(distinct & (mass >= mass[best] - RIVAL)).sum(),
             curvature=curvatures[best],
             gradients=ends.iterations.sum() * (1 + dim * (climb is newton_mode)) + searches * dim,
             finite=finite,

@@ -8,8 +8,9 @@ Every problem of a chunk goes through tiers until its chains agree:
 3. the adaptive no-U-turn sampler in the whitened coordinates.
 
 Where a model can draw exactly from one of its posteriors, at a price, that takes the place of
-tiers 2 and 3, and problems with a second mode of similar height go there without further
-trial: chains agree on the share of a mode only after many crossings.
+tiers 2 and 3; so does sequential Monte Carlo, where asked for. Problems with a second mode that
+matters go there without further trial: chains agree on the share of a mode only after
+many crossings.
 
 A tier runs a few problems at a time, those of similar cost together, and hands on the ones
 whose R-hat or effective sample size misses the limits. What no tier certifies is named.
@@ -27,6 +28,7 @@ import numpy as np
 from bayesquake.batch.convergence import Convergence, convergence
 from bayesquake.batch.lockstep import lockstep_program
 from bayesquake.batch.modes import modes_program
+from bayesquake.batch.sequential import sequential_draws
 from bayesquake.batch.shard import batched, width_of
 from bayesquake.batch.whitening import Whitened, rewhitened, unwhitened, whitened_density
 from bayesquake.errors import OptionError
@@ -41,6 +43,7 @@ TIERS = (
     "whitened Hamiltonian Monte Carlo, longer",
     "no-U-turn sampler",
     "exact draws",
+    "sequential Monte Carlo",
 )
 """What certified a problem, by number."""
 
@@ -57,8 +60,8 @@ STATISTICS = {
 BLOCK_LENGTH = 50
 """Steps per compiled call."""
 
-EXACT = 4
-"""Number of the tier of exact draws."""
+EXACT, SEQUENTIAL = 4, 5
+"""Numbers of the tiers of exact draws and of sequential Monte Carlo."""
 
 FEWEST_DRAWS = 8
 
@@ -93,6 +96,8 @@ class TriageSettings:
     common_leapfrogs : (int, int), optional
         Fewest and most leapfrog steps of every trajectory of tiers 1 and 2, the same for all
         problems; by default as many as a problem's step size asks for.
+    sequential : bool
+        Whether sequential Monte Carlo takes the place of tiers 2 and 3.
     nuts_warmup, nuts_accept, nuts_depth
         Warm-up steps, target acceptance and largest tree depth of tier 3.
     width : int, optional
@@ -112,6 +117,7 @@ class TriageSettings:
     trajectory_length: float = 2.5
     longest: int = 64
     common_leapfrogs: tuple[int, int] | None = None
+    sequential: bool = False
     nuts_warmup: int = 400
     nuts_accept: float = 0.9
     nuts_depth: int = 8
@@ -273,21 +279,22 @@ def triage(target, data, *, seed=0, numbers=None, quantities=None, settings=None
     made = _sample(pilot, cohort, seed, 1)
     triaged.gradients[cohort.place] += made.gradients
     cohort = _onward(cohort, made, np.arange(alive.size))
-    if exact is not None:
+    settled = exact is not None or settings.sequential
+    if settled:
         tiers = tiers[:1]
     for tier, sampler in enumerate(tiers, 1):
         made = _sample(sampler, cohort, seed, 1 + tier)
         positions = unwhitened(cohort.whitened, made.draws)
         judged = _judged(positions, cohort.whitened.data, quantities, width)
         certified = _certified(judged, settings)
-        if exact is not None:
+        if settled:
             certified &= found.rivals[cohort.place] <= 1
         _record(triaged, cohort.place, positions, made, judged, np.where(certified, tier, 0))
         if certified.all():
             return triaged
         cohort = _onward(cohort, made, np.flatnonzero(~certified))
-    if exact is not None:
-        _draw_exactly(triaged, cohort, target.log_density, exact, seed, quantities, width)
+    if settled:
+        _settle(triaged, cohort, target, exact, seed, quantities, settings)
     return triaged
 
 
@@ -377,28 +384,32 @@ def _sample(sampler, cohort, seed, stream):
     return in_lanes(lane, cohort, width)
 
 
-def _draw_exactly(triaged, cohort, log_density, exact, seed, quantities, width):
-    """Replace the draws of a cohort by exact ones, where these are finite."""
-    chains, draws = triaged.positions.shape[1:3]
-    program = _exact_program(exact, log_density, chains * draws)
-    data = cohort.whitened.data
-    flat, lp = in_lanes(
-        lambda lane: program(_keys(seed, lane[0], 1 + EXACT), lane[1]), (cohort.number, data), width
-    )
-    positions = flat.reshape(len(flat), chains, draws, -1)
+def _settle(triaged, cohort, target, exact, seed, quantities, settings):
+    """Replace the draws of a cohort by exact ones, or by those of sequential Monte Carlo."""
+    chains, draws = settings.chains, settings.draws
+    tier = SEQUENTIAL if exact is None else EXACT
+    data, width = cohort.whitened.data, width_of(settings.width)
+
+    def lane(lane):
+        keys = _keys(seed, lane[0], 1 + tier)
+        if exact is None:
+            return sequential_draws(target, keys, lane[1], chains, draws)
+        flat, lp = _exact_program(exact, target.log_density, chains * draws)(keys, lane[1])
+        shape = (len(lp), chains, draws)
+        return flat.reshape(*shape, -1), lp.reshape(shape), np.ones(shape), np.zeros(len(lp), int)
+
+    positions, lp, acceptance, gradients = in_lanes(lane, (cohort.number, data), width)
     judged = _judged(positions, data, quantities, width)
     statistics = {
-        name: np.full(positions.shape[:3], False if kind is bool else 0 if kind is int else np.nan)
+        name: np.full(lp.shape, False if kind is bool else 0 if kind is int else np.nan)
         for name, kind in STATISTICS.items()
     }
-    statistics |= {
-        "lp": lp.reshape(positions.shape[:3]),
-        "acceptance_rate": np.ones(positions.shape[:3]),
-    }
-    nothing = np.zeros(len(flat), int)
-    made = Made(None, statistics, nothing, nothing, nothing)
-    finite = np.isfinite(positions).all(axis=(1, 2, 3))
-    _record(triaged, cohort.place, positions, made, judged, np.where(finite, EXACT, 0))
+    statistics |= {"lp": lp, "acceptance_rate": acceptance}
+    certified = np.isfinite(positions).all(axis=(1, 2, 3))
+    if exact is None:
+        certified &= judged.r_hat < settings.rhat_limit
+    made = Made(None, statistics, np.zeros(len(lp), int), gradients, None)
+    _record(triaged, cohort.place, positions, made, judged, np.where(certified, tier, 0))
 
 
 @functools.cache

@@ -82,7 +82,8 @@ def with_elements(draws):
             continue
         for place in np.ndindex(values.shape[2:]):
             element = values.isel(dict(zip(dims, place, strict=True)))
-            labels = ",".join(str(element[dim].item()) for dim in dims)
+            # A slash in the name of a variable would be a path in a DataTree.
+            labels = ",".join(str(element[dim].item()).replace("/", ":") for dim in dims)
             elements[f"{name}[{labels}]"] = element.drop_vars(dims)
     return draws.assign(elements)
 
@@ -220,7 +221,7 @@ def _quality_rows(result):
             str(name),
             share,
             "" if limit is None else f"< {limit:.0%} of the data",
-            None if limit is None else share < limit,
+            None if limit is None else share < float(limit),
             flag.attrs.get("long_name", ""),
         )
 

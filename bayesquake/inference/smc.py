@@ -33,7 +33,7 @@ from bayesquake.inference.compilation import recorded_compilations
 from bayesquake.inference.draws import Draws
 from bayesquake.inference.run import compiled, mapped, positive_integer
 
-__all__ = ["ANNEALS", "smc", "smc_program"]
+__all__ = ["ANNEALS", "MOVES", "TARGET_ESS", "smc", "smc_program", "whole_likelihood"]
 
 ANNEALS = {
     "tempered": "the whole likelihood to a power that grows from 0 to 1",
@@ -43,6 +43,8 @@ ANNEALS = {
 IMPOSSIBLE, POSSIBLE = -1e100, -1e50
 """Log likelihood in place of -inf, whose power 0 is not a number, and the lowest believed."""
 
+TARGET_ESS = 0.8
+MOVES = 2
 LARGEST_INCREMENTS = 1000
 """Increments after which a run that does not arrive is given up."""
 
@@ -95,8 +97,8 @@ def smc(
     chains=4,
     draws=1000,
     anneal="tempered",
-    target_ess=0.8,
-    mcmc_steps=2,
+    target_ess=TARGET_ESS,
+    mcmc_steps=MOVES,
     seed=0,
     progress=None,
 ):
@@ -340,7 +342,7 @@ def _draws_done(shares, draws):
 
 
 @functools.cache
-def _whole(log_likelihood):
+def whole_likelihood(log_likelihood):
     """Return the likelihood as one fold."""
     return lambda position, data: log_likelihood(position, data)[None]
 
@@ -354,7 +356,7 @@ def _terms(target, anneal):
             "target does not offer; use driver nuts"
         )
     if anneal == "tempered":
-        return _whole(target.log_likelihood)
+        return whole_likelihood(target.log_likelihood)
     if target.fold_terms is None:
         raise DriverError(
             "anneal = 'data' needs data in folds that are independent given the parameters, which "

@@ -159,6 +159,8 @@ def _window(result):
 
 
 def _with_unit(value, unit):
+    if isinstance(value, np.ndarray | list | tuple):
+        return " to ".join(_with_unit(part, unit) for part in value)
     if isinstance(value, float | np.floating) and np.isnan(value):
         return "none"
     if value == "":

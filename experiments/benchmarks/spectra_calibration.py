@@ -20,8 +20,9 @@ import xarray as xr
 
 import bayesquake as bq
 from bayesquake.batch.evidence import UncertifiedWarning
+from bayesquake.batch.triage import EXACT
 from bayesquake.diagnostics.ranks import RANK_DRAWS, calibration_table, ranks_of
-from bayesquake.models.source_spectra import MODEL, TRIAGE
+from bayesquake.models.source_spectra import MODEL, TRIAGE_OF_CLUSTERS
 from bayesquake.models.source_spectra.outputs import PoorPairWarning
 
 __all__ = ["FORMS", "calibrate_clusters", "calibrate_pairs"]
@@ -57,7 +58,8 @@ def calibrate_pairs(form, pairs, seed=0):
     -------
     pandas.DataFrame
         As of `bayesquake.diagnostics.ranks.calibration_table`, with the coverage by quantiles
-        of all draws and the share of pairs drawn by quadrature.
+        of all draws and the share of pairs drawn by quadrature (of clusters, by
+        sequential Monte Carlo).
     """
     design, options = FORMS[form]
     truth, dataset = MODEL.simulate(jax.random.key(seed), design | {"pairs": pairs})
@@ -82,7 +84,7 @@ def calibrate_clusters(clusters, seed=0):
         form="cluster",
         draws=DRAWS,
         seed=seed,
-        **TRIAGE,
+        **TRIAGE_OF_CLUSTERS,
     )
     seconds = time.process_time() - began
     truth, draws = {}, {}
@@ -108,7 +110,7 @@ def _table(form, truth, draws, tier, seconds):
     tail = 0.5 * (1 - INTERVAL)
     low, high = np.quantile(flat, [tail, 1 - tail], axis=1)
     table["quantile_coverage"] = ((true > low) & (true < high)).mean(axis=0)
-    table["exact_share"] = (tier == 4).mean()
+    table["settled_share"] = (tier >= EXACT).mean()
     table["uncertified_share"] = (tier == 0).mean()
     table["cpu_seconds_each"] = seconds
     return pd.concat({form: table}, names=["form"])

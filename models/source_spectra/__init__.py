@@ -49,6 +49,10 @@ TRIAGE = {
 }
 """Settings of the triage of pairs; what misses these limits is drawn by quadrature."""
 
+TRIAGE_OF_CLUSTERS = TRIAGE | {"searches": 12, "sequential": True}
+"""Settings for `bayesquake.fit_many` of clusters, whose corners may all lie below the band or all
+above it, two modes that chains do not join."""
+
 MODEL = Model(
     name="source_spectra",
     title="Corner frequency, moment ratio and stress drop from spectral ratios",

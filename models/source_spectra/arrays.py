@@ -61,7 +61,7 @@ class PairArrays(NamedTuple):
     y : (pair, trace, freq)
         ln(P1 / P2), 0 where masked.
     nu1, nu2, mask : (pair, trace, freq)
-        Degrees of freedom; 1 where there are data.
+        Degrees of freedom; 1 where there are data, less where frequencies are correlated.
     f_constants : FConstants of (pair, trace, freq), or None
         Those of ``nu1`` and ``nu2``, if these are no parameters.
     g, falloff : (pair,)
@@ -177,6 +177,11 @@ def prepare(
         if hierarchical
         else None
     )
+    if dataset.attrs.get("tempered") and (cluster or noise):
+        raise SpectraError(
+            "tempered spectra, closer than twice the half-bandwidth, can be fitted as pairs without "
+            "noise only; take every frequency 2W apart, or form = 'pair' and noise = False"
+        )
     shape = SHAPES[spectrum]
     make = _cluster_arrays if cluster else _pair_arrays
     nu_max = float(dataset.attrs["nu_max"]) if degrees_of_freedom == "estimated" else None
@@ -267,6 +272,15 @@ def _one_of(name, value, known):
         raise OptionError(f"{name} = {value!r} is unknown; choose from {', '.join(known)}")
 
 
+def _tempering(dataset):
+    """Return the weight of every frequency: its distance to the next over 2W, at most 1."""
+    frequency = dataset["freq"].to_numpy()
+    if not dataset.attrs.get("tempered") or len(frequency) < 2:
+        return np.ones(len(frequency))
+    resolved = 2 * float(dataset.attrs["half_bandwidth_hz"])
+    return np.minimum(1.0, np.gradient(frequency) / resolved) if resolved else 1.0
+
+
 def _padded(values, fill):
     """Pad the frequencies, the last axis of a float array."""
     values = np.asarray(values, float)
@@ -281,11 +295,11 @@ def _log_f(dataset):
 
 def _pair_arrays(dataset, g, with_noise, nu_max):
     pairs = dataset.sizes["pair"]
-    mask = _padded(dataset["mask"], 0.0)
+    mask = _padded(dataset["mask"] * _tempering(dataset), 0.0)
     log_f = _log_f(dataset)
     arrays = PairArrays(
         log_f=np.broadcast_to(log_f, (pairs, len(log_f))),
-        y=_padded(dataset["log_power_ratio"], 0.0) * mask,
+        y=_padded(dataset["log_power_ratio"], 0.0) * (mask > 0),
         nu1=_padded(dataset["nu1"], 2.0),
         nu2=_padded(dataset["nu2"], 2.0),
         mask=mask,

@@ -33,7 +33,8 @@ def discrepancy(log_power, log_s2, nu, mask):
     (...) array
     """
     a = 0.5 * nu
-    log_w = jax.nn.log_softmax(jnp.log(a) + log_power - log_s2 + ABSENT * (1.0 - mask), axis=0)
+    absent = ABSENT * (mask == 0)
+    log_w = jax.nn.log_softmax(jnp.log(a) + log_power - log_s2 + absent, axis=0)
     return -(mask * a * log_w).sum(axis=0)
 
 
@@ -49,15 +50,15 @@ def discrepancy_cumulants(nu, mask):
     -------
     tuple of three (...) arrays
     """
-    a = 0.5 * nu
-    A = (mask * a).sum(axis=0)
+    a, used = 0.5 * nu, mask > 0
+    A = (used * a).sum(axis=0)
     A = jnp.where(A > 0, A, 1.0)
-    used = mask.sum(axis=0) > 0
+    # Correlated bins of weight w are as many independent ones as their weights add up to.
+    weight = mask.max(axis=0)
 
     def cumulant(order):
-        terms = (mask * a**order * polygamma(order - 1, a)).sum(axis=0)
-        sign = (-1.0) ** order
-        return jnp.where(used, sign * (terms - A**order * polygamma(order - 1, A)), 0.0)
+        terms = (used * a**order * polygamma(order - 1, a)).sum(axis=0)
+        return weight * (-1.0) ** order * (terms - A**order * polygamma(order - 1, A))
 
     return cumulant(1), cumulant(2), cumulant(3)
 

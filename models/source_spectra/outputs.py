@@ -305,7 +305,7 @@ def _predictions_of_pairs(key, dataset, posterior, arrays, coords):
     values = _pair_values(posterior)
     terms = _over_draws(pair_log_likelihood, values, arrays)
     loc, nu1, nu2 = _mapped(pair_location, _flat(values), arrays)
-    replicas = draw_log_ratio(generator(key), loc, nu1, nu2) * arrays.mask
+    replicas = draw_log_ratio(generator(key), loc, nu1, nu2) * (arrays.mask > 0)
     dims = ("pair", "trace", "freq")
     return {
         "log_likelihood": _terms(terms, dataset, coords, dims),

@@ -122,7 +122,7 @@ def simulate_arrays(key, arrays, priors):
         jax.random.loggamma(key, part) - jnp.log(part)
         for key, part in zip(jax.random.split(key_data), a, strict=True)
     ]
-    return values, arrays._replace(y=arrays.mask * (loc + shares[0] - shares[1]))
+    return values, arrays._replace(y=(arrays.mask > 0) * (loc + shares[0] - shares[1]))
 
 
 def replicate(key, values, dataset):
@@ -158,7 +158,7 @@ def replicate(key, values, dataset):
         nu_max=arrays.g if "nu" in values else None,
         trace_mask=arrays.mask[..., 0] if "level" in values else None,
     )
-    y = arrays.mask * draw_log_ratio(generator(key), *pair_location(values, arrays))
+    y = (arrays.mask > 0) * draw_log_ratio(generator(key), *pair_location(values, arrays))
     sizes = dataset["mask"].shape
     replica = dataset.copy()
     replica["log_power_ratio"] = dataset["log_power_ratio"].copy(

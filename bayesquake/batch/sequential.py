@@ -1,0 +1,69 @@
+"""Sequential Monte Carlo of many problems at once, for posteriors of several modes.
+
+Chains seldom cross between modes; particles that come from the prior find each of them with its
+share. Every problem has as many runs as it would have chains; a lane of problems goes on
+until the last of them has arrived at its posterior.
+"""
+
+import functools
+
+import jax
+import numpy as np
+
+from bayesquake.batch.shard import batched
+from bayesquake.inference.smc import (
+    LARGEST_INCREMENTS,
+    MOVES,
+    TARGET_ESS,
+    smc_program,
+    whole_likelihood,
+)
+
+__all__ = ["sequential_draws"]
+
+
+def sequential_draws(target, keys, data, chains, draws):
+    """Draw from the posteriors of the problems of a lane.
+
+    Parameters
+    ----------
+    target : bayesquake.target.Target
+    keys : (problem,)
+    data : pytree of (problem, ...)
+    chains, draws : int
+        Runs, and particles of each.
+
+    Returns
+    -------
+    positions : (problem, chain, draw, dim)
+        NaN where the likelihood does not enter in 1000 increments.
+    log_density, acceptance : (problem, chain, draw)
+    gradients : (problem,)
+    """
+    start, increment = smc_program(
+        target.log_prior, whole_likelihood(target.log_likelihood), MOVES, TARGET_ESS
+    )
+    run_keys, particles = batched(_from_prior(target.prior_position, chains, draws), (0, 0))(
+        keys, data
+    )
+    state = batched(start, (0, 0, 0))(run_keys, particles, data)
+    gradients = np.zeros(len(particles), int)
+    for _ in range(LARGEST_INCREMENTS):
+        state = batched(increment, (0, 0))(state, data)
+        gradients += draws * np.asarray(state.steps).sum(axis=1)
+        arrived = np.asarray(state.progress).min(axis=1) == 1
+        if arrived.all():
+            break
+    positions = np.where(arrived[:, None, None, None], np.asarray(state.particles), np.nan)
+    return positions, np.asarray(state.log_density), np.asarray(state.acceptance), gradients
+
+
+@functools.cache
+def _from_prior(prior_position, chains, draws):
+    def draw(key, data):
+        key_prior, key_run = jax.random.split(key)
+        keys = jax.random.split(key_prior, chains * draws)
+        particles = jax.vmap(prior_position, (0, None))(keys, data)
+        return jax.random.split(key_run, chains), particles.reshape(chains, draws, -1)
+
+    return draw
