@@ -89,6 +89,10 @@ class Target:
         ``(position, data) -> (fold,)``, the log likelihood of every fold, for models with folds.
     split : callable, optional
         ``() -> Split``, for a target whose problems are independent.
+    slopes : callable, optional
+        ``(position, data) -> (value, gradient, precision)`` of the log density in one pass, where
+        the model has formulas; the precision is the negative Hessian, or another positive
+        definite matrix where that is not.
     """
 
     dim: int
@@ -108,6 +112,7 @@ class Target:
     prior_position: Callable | None = None
     fold_terms: Callable | None = None
     split: Callable | None = None
+    slopes: Callable | None = None
 
 
 _TARGETS: dict[Any, Target] = {}
@@ -157,10 +162,37 @@ def target_of_arrays(model, arrays, priors=None):
 def _split(model, arrays, priors):
     one = target_of_arrays(model, jax.tree.map(lambda values: values[:1], arrays), priors)
     data = jax.vmap(one.condition)(jax.tree.map(lambda values: values[:, None], arrays))
-    sampler = model.problems.exact(arrays)
+    sampler, slopes = model.problems.exact(arrays), model.problems.slopes(arrays)
+    resolved = tuple(sorted(priors.items()))
+    one = dataclasses.replace(
+        one,
+        initial=_initial_of(model.problems.initial, one),
+        slopes=None if slopes is None else _slopes_of(slopes, resolved),
+    )
     if sampler is not None:
-        sampler = _positions_of(sampler, one.unconstrain, tuple(sorted(priors.items())))
+        sampler = _positions_of(sampler, one.unconstrain, resolved)
     return Split(model.problems.dim, one, jax.tree.map(np.asarray, data), sampler)
+
+
+def _initial_of(initial, one):
+    """Return the model's own starting positions of a problem, or those of its target."""
+    if initial is None:
+        return one.initial
+    return _start_of(initial, one.prior_draw, one.unconstrain)
+
+
+@functools.cache
+def _start_of(initial, prior_draw, unconstrain):
+    def start(key, data):
+        return unconstrain(initial(prior_draw(key, data), data), data)
+
+    return start
+
+
+@functools.cache
+def _slopes_of(slopes, priors):
+    distributions = {site: prior.distribution() for site, prior in priors}
+    return lambda position, data: slopes(position, data, distributions)
 
 
 @functools.cache

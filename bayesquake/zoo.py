@@ -110,11 +110,20 @@ class Problems:
         ``arrays -> draw or None``, for arrays of one problem: a function
         ``(key, arrays, priors, count) -> values`` of so many independent draws of the sampled
         sites, with a leading draw axis, for problems on which Markov chains fail.
+    slopes : callable, optional
+        ``arrays -> slopes or None``: a function ``(position, arrays, priors) -> (value, gradient,
+        precision)`` of the log posterior of one problem, where formulas beat differentiation.
+        A position holds the sampled sites in the order of their names.
+    initial : callable, optional
+        ``(values, arrays) -> values`` of one problem: prior draws moved to where the data are,
+        from which the search for modes starts.
     """
 
     dim: str
     independent: Callable
     exact: Callable = lambda arrays: None
+    slopes: Callable = lambda arrays: None
+    initial: Callable | None = None
 
 
 @dataclasses.dataclass(frozen=True, eq=False)

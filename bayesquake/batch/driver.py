@@ -31,6 +31,7 @@ def triage_driver(
     rhat_limit=None,
     ess_limit=None,
     searches=None,
+    iterations=None,
     importance_draws=None,
     pilot=None,
     adaptation=None,
@@ -53,7 +54,7 @@ def triage_driver(
         Called as ``progress(done, problems, statistics)`` after every chunk.
     chunk : int
         Problems worked on together; bounds the memory.
-    rhat_limit, ess_limit, searches, importance_draws, pilot, adaptation, width
+    rhat_limit, ess_limit, searches, iterations, importance_draws, pilot, adaptation, width
         Fields of `bayesquake.batch.triage.TriageSettings`, and so are
     trajectory_length, common_leapfrogs, target_accept
         whose defaults stand where nothing is given.
@@ -83,6 +84,7 @@ def triage_driver(
         "rhat_limit": rhat_limit,
         "ess_limit": ess_limit,
         "searches": searches,
+        "iterations": iterations,
         "importance_draws": importance_draws,
         "pilot": pilot,
         "adaptation": adaptation,

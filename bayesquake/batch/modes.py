@@ -12,7 +12,7 @@ import jax
 import jax.numpy as jnp
 from blackjax.diagnostics import psis_weights
 
-from bayesquake.batch.newton import newton_mode
+from bayesquake.batch.newton import automatic_slopes, newton_mode
 from bayesquake.inference.mode import find_mode
 from bayesquake.inference.run import compiled
 
@@ -23,6 +23,8 @@ ATTEMPTS = 10
 
 NEWTON_DIMENSION = 20
 """Up to this many coordinates Newton's method is used, above it L-BFGS."""
+
+NEWTON_ITERATIONS = 100
 
 COMPARABLE = 10.0
 """Modes whose log density is lower than the best by more than this get no chain."""
@@ -75,7 +77,9 @@ class Modes(NamedTuple):
 
 
 @functools.cache
-def modes_program(log_density, initial, dim, chains, searches, draws):
+def modes_program(
+    log_density, initial, dim, chains, searches, draws, slopes=None, iterations=NEWTON_ITERATIONS
+):
     """Return ``(key, data) -> Modes``.
 
     Parameters
@@ -88,22 +92,34 @@ def modes_program(log_density, initial, dim, chains, searches, draws):
     searches : int
     draws : int
         Importance draws.
+    slopes : callable, optional
+        ``(position, data) -> (value, gradient, precision)``, see `newton_mode`; by automatic
+        differentiation if not given.
+    iterations : int
+        Most Newton steps of a search.
     """
-    climb = newton_mode if dim <= NEWTON_DIMENSION else find_mode
 
     def run(key, data):
         def at(position):
             return compiled(log_density)(position, data)
 
-        def gaussian(position):
-            eigenvalues, vectors = jnp.linalg.eigh(-jax.hessian(at)(position))
+        by_newton = automatic_slopes(at) if slopes is None else lambda x: slopes(x, data)
+
+        def climb(start):
+            if dim <= NEWTON_DIMENSION:
+                return newton_mode(by_newton, start, max_iterations=iterations)
+            end = find_mode(at, start)
+            return end, -jax.hessian(at)(end.position)
+
+        def gaussian(precision):
+            eigenvalues, vectors = jnp.linalg.eigh(precision)
             size = jnp.abs(eigenvalues)
             kept = jnp.maximum(size, SMALLEST_CURVATURE * size.max())
             return vectors / jnp.sqrt(kept), eigenvalues[0]
 
         def search(key):
-            end = climb(at, _finite_start(key, at, lambda key: initial(key, data), dim))
-            return end, *gaussian(end.position)
+            end, precision = climb(_finite_start(key, at, lambda key: initial(key, data), dim))
+            return end, *gaussian(precision)
 
         key_start, key_chain, key_draw = jax.random.split(key, 3)
         # One search after the other, so that no problem waits for the slowest of all searches.
@@ -135,7 +151,7 @@ def modes_program(log_density, initial, dim, chains, searches, draws):
             count=jnp.where(finite, count, 0),
             rivals=(distinct & (mass >= mass[best] - RIVAL)).sum(),
             curvature=curvatures[best],
-            gradients=ends.iterations.sum() * (1 + dim * (climb is newton_mode)) + searches * dim,
+            gradients=ends.iterations.sum() * (1 + dim * (dim <= NEWTON_DIMENSION)),
             finite=finite,
         )
 

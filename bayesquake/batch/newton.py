@@ -13,56 +13,74 @@ import jax.numpy as jnp
 
 from bayesquake.inference.mode import Mode
 
-__all__ = ["newton_mode"]
+__all__ = ["automatic_slopes", "newton_mode"]
 
-FIRST_DAMPING, LARGEST_DAMPING = 1.0, 1e12
+FIRST_DAMPING, LARGEST_DAMPING = 1e-2, 1e12
 DAMPING_AFTER_SUCCESS, DAMPING_AFTER_FAILURE = 0.1, 5.0
 SMALLEST_SCALE = 1e-6
 """Smallest diagonal of the damping, relative to the largest."""
 
 
-def newton_mode(log_density, start, *, max_iterations=100, tolerance=1e-4):
+def automatic_slopes(log_density):
+    """Return ``position -> (value, gradient, precision)`` of a log density by differentiation.
+
+    The precision is the negative Hessian.
+    """
+
+    def slopes(position):
+        value, gradient = jax.value_and_grad(log_density)(position)
+        return value, gradient, -jax.hessian(log_density)(position)
+
+    return slopes
+
+
+def newton_mode(slopes, start, *, max_iterations=100, tolerance=1e-2):
     """Climb to a mode of a log density.
 
     Parameters
     ----------
-    log_density : callable
-        ``position -> scalar``.
+    slopes : callable
+        ``position -> (value, gradient, precision)``, such as from `automatic_slopes`; where the
+        negative Hessian is not positive definite the precision may be another matrix that is.
     start : (dim,) array
         Where the log density is finite.
     max_iterations : int
     tolerance : float
-        Distance to the mode, in standard deviations of its Gaussian, at which to stop.
+        Distance to the mode, in standard deviations of its Gaussian, from which the last
+        step is made; it leaves about the square of that.
 
     Returns
     -------
     Mode
         Where the search stopped.
+    precision : (dim, dim) array
+        There.
     """
-    gradient, hessian = jax.grad(log_density), jax.hessian(log_density)
 
     def unfinished(carry):
         *_, damping, distance, iteration = carry
         return (distance > tolerance) & (damping < LARGEST_DAMPING) & (iteration < max_iterations)
 
     def climb(carry):
-        position, value, damping, distance, iteration = carry
-        slope, precision = gradient(position), -hessian(position)
+        position, (value, gradient, precision), damping, distance, iteration = carry
         scale = jnp.abs(jnp.diagonal(precision))
         scale = jnp.maximum(scale, SMALLEST_SCALE * scale.max())
         root = jnp.linalg.cholesky(precision + damping * jnp.diag(scale))
-        step = jax.scipy.linalg.cho_solve((root, True), slope)
-        candidate = log_density(position + step)
-        climbed = candidate >= value
-        expected = jnp.sqrt(slope @ step)
+        step = jax.scipy.linalg.cho_solve((root, True), gradient)
+        candidate = position + step
+        there = slopes(candidate)
+        climbed = there[0] >= value
+        here = (value, gradient, precision)
         return (
-            jnp.where(climbed, position + step, position),
-            jnp.where(climbed, candidate, value),
+            jnp.where(climbed, candidate, position),
+            jax.tree.map(lambda new, old: jnp.where(climbed, new, old), there, here),
             damping * jnp.where(climbed, DAMPING_AFTER_SUCCESS, DAMPING_AFTER_FAILURE),
-            jnp.where(climbed, expected, distance),
+            jnp.where(climbed, jnp.sqrt(gradient @ step), distance),
             iteration + 1,
         )
 
-    carry = (start, log_density(start), FIRST_DAMPING, jnp.inf, 0)
-    position, value, _, _, iterations = jax.lax.while_loop(unfinished, climb, carry)
-    return Mode(position, value, jnp.linalg.norm(gradient(position)), iterations)
+    carry = (start, slopes(start), FIRST_DAMPING, jnp.inf, 0)
+    position, (value, gradient, precision), _, _, iterations = jax.lax.while_loop(
+        unfinished, climb, carry
+    )
+    return Mode(position, value, jnp.linalg.norm(gradient), iterations), precision

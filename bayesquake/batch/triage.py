@@ -81,8 +81,8 @@ class TriageSettings:
         A problem is certified when the R-hat of every quantity is below,
     ess_limit : float, optional
         and the bulk and tail effective sample sizes are not below; 100 per chain by default.
-    searches : int
-        Starting points of the search for modes.
+    searches, iterations : int
+        Starting points of the search for modes, and its most Newton steps.
     importance_draws : int
         Draws from the Gaussian at the mode for the Pareto k-hat.
     pilot : int
@@ -109,6 +109,7 @@ class TriageSettings:
     rhat_limit: float = 1.01
     ess_limit: float | None = None
     searches: int = 8
+    iterations: int = 100
     importance_draws: int = 200
     pilot: int = 100
     adaptation: int = 50
@@ -259,6 +260,8 @@ def triage(target, data, *, seed=0, numbers=None, quantities=None, settings=None
         settings.chains,
         settings.searches,
         settings.importance_draws,
+        target.slopes,
+        settings.iterations,
     )
     found = in_lanes(
         lambda lane: batched(search, (0, 0))(_keys(seed, lane[0], 0), lane[1]),

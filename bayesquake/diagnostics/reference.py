@@ -1,6 +1,6 @@
 """Reference posteriors: draws to measure samplers against, stored with the checks they passed.
 
-A reference holds scalar quantities as draws in single precision and arrays as moments
+A reference holds scalars and small arrays as draws in single precision, larger arrays as moments
 with their Monte-Carlo errors, beside the data. It is certified or not written.
 
 References
@@ -15,6 +15,7 @@ import pandas as pd
 import xarray as xr
 from arviz_stats.base import array_stats
 
+from bayesquake.diagnostics.convergence import MOST_ELEMENTS
 from bayesquake.errors import ReferencePosteriorError
 from bayesquake.inference.configuration import configuration_of, described_priors
 from bayesquake.inference.fit import constrained
@@ -51,7 +52,8 @@ def make_reference(model, dataset, *, seed, warmup=2000, thinning=10, progress=N
     Returns
     -------
     xarray.DataTree
-        Groups ``posterior`` (scalars, draws), ``moments`` (arrays by ``moment``) and
+        Groups ``posterior`` (scalars and small arrays, draws), ``moments`` (larger arrays by
+        ``moment``) and
         ``observed_data``; attributes hold the checks and the provenance.
 
     Raises
@@ -79,16 +81,20 @@ def make_reference(model, dataset, *, seed, warmup=2000, thinning=10, progress=N
         "options": options,
         "priors": described_priors(resolve_priors(model)),
     }
-    scalars = {name: draws for name, draws in values.items() if draws.ndim == 2}
-    arrays = {name: draws for name, draws in values.items() if draws.ndim > 2}
+    small = {name: draws for name, draws in values.items() if draws[0, 0].size <= MOST_ELEMENTS}
+    arrays = {name: draws for name, draws in values.items() if name not in small}
     observed = dataset.copy()
     observed.attrs = dict(dataset.attrs)
     result = xr.DataTree.from_dict(
         {
             "posterior": xr.Dataset(
                 {
-                    name: (("chain", "draw"), draws.astype(np.float32), _attributes(model, name))
-                    for name, draws in scalars.items()
+                    name: (
+                        ("chain", "draw", *model.quantities[name].dims),
+                        draws.astype(np.float32),
+                        _attributes(model, name),
+                    )
+                    for name, draws in small.items()
                 },
                 coords={"chain": np.arange(CHAINS), "draw": np.arange(DRAWS)},
             ),

@@ -20,7 +20,7 @@ from arviz_stats.base import array_stats
 import bayesquake as bq
 from bayesquake.batch.driver import triage_driver
 from bayesquake.batch.modes import modes_program
-from bayesquake.batch.shard import batched, width_of
+from bayesquake.batch.shard import batched
 from bayesquake.batch.triage import in_lanes
 from bayesquake.inference.compilation import recorded_compilations
 from bayesquake.models.source_spectra import MODEL, TRIAGE
@@ -34,6 +34,9 @@ DRAWS = 200
 WALKERS, STEPS, BURN_IN = 16, 500, 100
 EMCEE_PAIRS, CURVE_FIT_PAIRS = 12, 100
 """Pairs that the peers fit, scaled to one; each takes its time apart from all others."""
+
+LAPLACE_WIDTH, SMALLEST_IMPORTANCE = 128, 10
+"""Pairs at once, and importance draws, of the search for the mode alone."""
 
 MEMORY_PAIRS, MEMORY_DRAWS = 5000, 100
 NAMES = ("ln_fc1", "dln_fc", "ln_moment_ratio")
@@ -70,12 +73,22 @@ def by_laplace(dataset):
     split = bq.target(MODEL, dataset).split()
     target = split.target
     search = batched(
-        modes_program(target.log_density, target.initial, target.dim, 1, 3, 20), (0, 0)
+        modes_program(
+            target.log_density,
+            target.initial,
+            target.dim,
+            1,
+            TRIAGE["searches"],
+            SMALLEST_IMPORTANCE,
+            target.slopes,
+            TRIAGE["iterations"],
+        ),
+        (0, 0),
     )
     keys = jax.random.split(jax.random.key(0), dataset.sizes["pair"])
     for _ in range(2):
         began = time.process_time()
-        in_lanes(lambda lane: search(*lane), (keys, split.data), width_of())
+        in_lanes(lambda lane: search(*lane), (keys, split.data), LAPLACE_WIDTH)
         seconds = time.process_time() - began
     return {"seconds_each": seconds / dataset.sizes["pair"]}
 
@@ -154,17 +167,18 @@ def peak_memory():
 
 def measure():
     """Return every measurement, by name."""
+    # First, while this process is small: a child's peak counts its parent's at the fork.
+    memory = peak_memory()
     dataset = simulated(PAIRS)
     found = {
+        "memory": memory,
         "triage": by_triage(dataset),
         "laplace": by_laplace(dataset),
         "emcee": by_emcee(dataset, vectorized=False),
         "emcee, vectorized": by_emcee(dataset, vectorized=True),
         "curve_fit": by_curve_fit(dataset),
     }
-    found |= {f"triage of {size}": by_triage(simulated(size)) for size in SIZES}
-    found["memory"] = peak_memory()
-    return found
+    return found | {f"triage of {size}": by_triage(simulated(size)) for size in SIZES}
 
 
 def main():

@@ -45,7 +45,7 @@ def reproduce(folder, *, quick=False, progress=None):
                 seed=settings["seed"],
                 thinning=settings["thinning"],
                 progress=progress,
-                **settings["options"],
+                **settings.get("options", {}),
             )
             write_netcdf(reference, folder / f"{name}.nc")
         driver_table(model, reference).to_csv(folder / f"{name}_drivers.csv", float_format="%.4g")

@@ -2,11 +2,13 @@
 
 import math
 
+import jax.numpy as jnp
+
 from bayesquake.priors import Prior
 from bayesquake.zoo import Model, Problems, SmallProblem
 
-from . import arrays, data, figures, outputs, quadrature, simulate
-from .model import source_spectra
+from . import arrays, data, figures, outputs, quadrature, simulate, slopes
+from .model import pair_location, source_spectra
 from .quantities import QUANTITIES, calibrated
 
 __all__ = ["MODEL"]
@@ -37,19 +39,33 @@ def exact(prepared):
     return quadrature.exact_draws if quadrature.applies(prepared) else None
 
 
+def levelled(values, prepared):
+    """Return values of a pair with the moment ratio that lets the ratios average to the data."""
+    loc, _, _ = pair_location(values | {"ln_moment_ratio": jnp.zeros(1)}, prepared)
+    total = (prepared.mask * (prepared.y - loc)).sum() / prepared.mask.sum()
+    return values | {"ln_moment_ratio": 0.5 * total[None]}
+
+
 CAREFUL = 0.98
 """Acceptance aimed at where an unknown scale makes the posterior a funnel."""
+
+
+def formulas(prepared):
+    """Return the slopes of the log posterior, where the unknowns of a pair are few enough."""
+    return slopes.posterior_slopes if slopes.applies(prepared) else None
+
 
 TRIAGE = {
     "rhat_limit": 1.02,
     "ess_limit": 200,
     "searches": 3,
+    "iterations": 12,
     "pilot": 50,
     "common_leapfrogs": (2, 6),
 }
 """Settings of the triage of pairs; what misses these limits is drawn by quadrature."""
 
-TRIAGE_OF_CLUSTERS = TRIAGE | {"searches": 12, "sequential": True}
+TRIAGE_OF_CLUSTERS = TRIAGE | {"searches": 12, "iterations": 60, "sequential": True}
 """Settings for `bayesquake.fit_many` of clusters, whose corners may all lie below the band or all
 above it, two modes that chains do not join."""
 
@@ -79,7 +95,7 @@ MODEL = Model(
     design=simulate.DESIGN,
     simulate_arrays=simulate.simulate_arrays,
     replicate=simulate.replicate,
-    problems=Problems("pair", independent, exact),
+    problems=Problems("pair", independent, exact, formulas, levelled),
     small_problems=(
         SmallProblem({"pairs": 2, "frequencies": 20}),
         SmallProblem({"events": 3, "frequencies": 20}),

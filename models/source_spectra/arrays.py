@@ -179,8 +179,8 @@ def prepare(
     )
     if dataset.attrs.get("tempered") and (cluster or noise):
         raise SpectraError(
-            "tempered spectra, closer than twice the half-bandwidth, can be fitted as pairs without "
-            "noise only; take every frequency 2W apart, or form = 'pair' and noise = False"
+            "tempered spectra, closer than twice the half-bandwidth W, can be fitted as pairs "
+            "without noise only; take frequencies 2W apart, or form = 'pair' and noise = False"
         )
     shape = SHAPES[spectrum]
     make = _cluster_arrays if cluster else _pair_arrays

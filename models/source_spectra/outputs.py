@@ -44,6 +44,7 @@ UNRESOLVED = 0.7
 PATH_VALUES = 400
 """Values of the path term from which one is drawn for every bin above noise."""
 
+NU_QUANTILE, NU_SHARE = 0.99, 0.8
 FEWEST_EFFECTIVE = 200
 NAMED_IN_WARNING = 5
 FLAGGED_SHARE = 0.1
@@ -54,6 +55,7 @@ FLAGS = {
     "f1_near_band_edge": "corner frequency of event 1 at the edge of the band: prior-dominated",
     "f2_unresolved": "sd of d above 0.7 of its prior's, or f2 above the band: f2 is not resolved",
     "overdispersed": "spectra scatter more than their degrees of freedom allow, p < 0.01",
+    "nu_below_nominal": "fitted degrees of freedom, 99 % quantile, below 0.8 of the nominal ones",
     "low_ess": "fewer than 200 effective draws of a parameter",
 }
 
@@ -185,9 +187,20 @@ def _quality_of_pairs(dataset, posterior, arrays):
         "f2_unresolved": (d.std(axis=(0, 1)) > UNRESOLVED * _prior_sd("dln_fc"))
         | (np.median(posterior["fc2"], axis=(0, 1)) > highest),
         "overdispersed": p_value < SMALLEST_P_VALUE,
+        "nu_below_nominal": _below_nominal(posterior, arrays),
         "low_ess": _effective(posterior, ("ln_fc1", "dln_fc", "ln_moment_ratio")),
     }
     return _labelled_quality(flags, p_value, "pair", dataset)
+
+
+def _below_nominal(posterior, arrays):
+    """Return whether fitted degrees of freedom are clearly fewer than the tapers promise."""
+    if "nu" not in posterior:
+        return np.zeros(arrays.y.shape[0], bool)
+    used = arrays.mask > 0
+    nominal = np.asarray(((arrays.nu1 + arrays.nu2) * used).sum(axis=(1, 2)) / 2)
+    nominal /= np.asarray(used.sum(axis=(1, 2)))
+    return np.quantile(posterior["nu"], NU_QUANTILE, axis=(0, 1)) < NU_SHARE * nominal
 
 
 def _quality_of_cluster(dataset, values, arrays):

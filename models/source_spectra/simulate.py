@@ -46,7 +46,6 @@ common prior of stress drops are drawn; noise over the smallest event's power at
 frequency; neighbouring bins that share one estimate; M0 of event 1 (N m), β (m/s), and the
 rupture model, drawn if not named."""
 
-SINGLE = ("ln_fc1", "dln_fc", "ln_moment_ratio")
 LOG_PATH_SCALE = 1.0
 """Spread of ln G over traces."""
 
@@ -126,44 +125,49 @@ def simulate_arrays(key, arrays, priors):
 
 
 def replicate(key, values, dataset):
-    """Simulate log power ratios as real ones could have been, at one posterior draw.
+    """Simulate spectra without noise as real ones could have been, at one posterior draw.
 
     Parameters
     ----------
     key : jax.random.key
     values : mapping
-        ``ln_fc1``, ``dln_fc`` and ``ln_moment_ratio``, (pair,); ``nu`` if it was a parameter.
+        Of pairs ``ln_fc1``, ``dln_fc`` and ``ln_moment_ratio``, (pair,), and ``nu``, ``falloff``
+        and ``level`` if they were parameters; of a cluster ``ln_fc`` and
+        ``ln_relative_moment``, (event,), and ``cluster_nu`` and ``cluster_falloff``.
     dataset : xarray.Dataset
-        Pairs, whose degrees of freedom, mask and frequencies are taken over.
+        Whose degrees of freedom, mask and frequencies are taken over.
 
     Returns
     -------
     xarray.Dataset
-
-    Raises
-    ------
-    OptionError
-        The data set is a cluster.
+        Of a cluster with path terms drawn from their posterior given the sources.
     """
-    if "pair" not in dataset.dims:
-        raise OptionError("a cluster cannot be replicated: its path terms are not drawn")
     from .arrays import prepare
-    from .model import pair_location
+    from .model import cluster_spectra, pair_location
 
-    arrays = prepare(dataset)
-    values = {name: jnp.asarray(values[name]) for name in SINGLE} | {
-        name: jnp.asarray(values[name]) for name in ("nu", "falloff", "level") if name in values
-    }
-    arrays = arrays._replace(
-        nu_max=arrays.g if "nu" in values else None,
-        trace_mask=arrays.mask[..., 0] if "level" in values else None,
-    )
-    y = (arrays.mask > 0) * draw_log_ratio(generator(key), *pair_location(values, arrays))
-    sizes = dataset["mask"].shape
+    rng, values = generator(key), {name: jnp.asarray(value) for name, value in values.items()}
     replica = dataset.copy()
-    replica["log_power_ratio"] = dataset["log_power_ratio"].copy(
-        data=np.asarray(y)[:, : sizes[1], : sizes[2]]
-    )
+    if "pair" in dataset.dims:
+        name = "log_power_ratio"
+        arrays = prepare(dataset)
+        arrays = arrays._replace(
+            nu_max=arrays.g if "nu" in values else None,
+            trace_mask=arrays.mask[..., 0] if "level" in values else None,
+        )
+        drawn = (arrays.mask > 0) * draw_log_ratio(rng, *pair_location(values, arrays))
+    else:
+        name = "power"
+        arrays = prepare(dataset, form="cluster")
+        arrays = arrays._replace(nu_max=arrays.g if "cluster_nu" in values else None)
+        values |= {n.removeprefix("cluster_"): value for n, value in values.items()}
+        log_s2, nu = (np.asarray(part) for part in cluster_spectra(values, arrays))
+        a = np.where(arrays.mask > 0, 0.5 * nu, 0.0)
+        C = (a * np.exp(arrays.log_power - log_s2)).sum(axis=0)
+        G = C / rng.standard_gamma(np.maximum(a.sum(axis=0), 1.0))
+        share = np.exp(log_chi_square_share(rng, nu, nu.shape))
+        drawn = np.where(arrays.mask > 0, G * np.exp(log_s2) * share, 1.0)
+    size = dataset.sizes["freq"]
+    replica[name] = dataset[name].copy(data=np.asarray(drawn)[..., :size])
     return replica
 
 

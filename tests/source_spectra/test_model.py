@@ -7,6 +7,7 @@ from scipy.special import digamma
 
 import bayesquake as bq
 from bayesquake.errors import OptionError, SpectraError
+from bayesquake.models.source_spectra.model import cluster_spectra, pair_location
 from bayesquake.models.source_spectra.outputs import PoorPairWarning
 from bayesquake.models.source_spectra.simulate import simulate_arrays
 from bayesquake.models.source_spectra.spectrum import RUPTURE_MODELS
@@ -36,8 +37,6 @@ def test_intervals_hold_truths_drawn_from_the_prior(nu):
 def test_log_ratios_have_the_bias_of_unequal_degrees_of_freedom():
     _, dataset = simulated(1, {"pairs": 400, "nu1": 10.0, "nu2": 2.0}, **GOOD)
     one = MODEL.prepare(simulated(1, {"pairs": 1}, **GOOD)[1])
-    from bayesquake.models.source_spectra.model import pair_location
-
     values = {name: np.array([value]) for name, value in GOOD.items()}
     loc = np.asarray(pair_location(values, one)[0])[0, 0, :60]
     bias = digamma(5) - np.log(5) - digamma(1) + np.log(1)
@@ -89,6 +88,8 @@ def test_spectra_that_scatter_more_than_they_may_are_flagged():
     design = {"pairs": 20, "nu1": 10.0, "nu2": 10.0}
     _, dataset = simulated(5, design, **GOOD)
     _, wild = simulated(5, design, **GOOD, logit_nu=-1.5)
+    for name in ("nu1", "nu2"):
+        wild[name] = dataset[name]
     assert float(bq.fit(MODEL, dataset, draws=100)["quality"]["overdispersed"].mean()) <= 0.1
     with pytest.warns(PoorPairWarning, match="20 of 20 pairs: overdispersed: pair1, pair2"):
         result = bq.fit(MODEL, wild, draws=100)
@@ -172,3 +173,16 @@ def test_traced_simulation_has_the_distribution_of_the_simulator():
         error = ours[:, j].mean() - theirs[:, j].mean()
         assert abs(error) < 4 * np.sqrt(2 * ours[:, j].var() / 2000)
         assert abs(ours[:, j].std() / theirs[:, j].std() - 1) < 0.1
+
+
+def test_replicates_of_a_cluster_have_its_powers_on_average():
+    truth, dataset = simulated(12, {"events": 3, "frequencies": 6, "traces": 2})
+    keys = jax.random.split(jax.random.key(0), 400)
+    values = {name: truth[name] for name in ("ln_fc", "ln_relative_moment")}
+    powers = np.stack([MODEL.replicate(key, values, dataset)["power"].to_numpy() for key in keys])
+    # Given the sources, events share one path: their ratios are those of the spectra.
+    ratio = np.log(powers[:, 0] / powers[:, 1])
+    arrays = MODEL.prepare(dataset)
+    log_s2 = np.asarray(cluster_spectra(values, arrays)[0])[:, :, :6]
+    error = (ratio - (log_s2[0] - log_s2[1])).mean(axis=0)
+    assert np.abs(error).max() < 4.5 * ratio.std(axis=0).max() / np.sqrt(400)
