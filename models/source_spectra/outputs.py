@@ -198,8 +198,8 @@ def _below_nominal(posterior, arrays):
     if "nu" not in posterior:
         return np.zeros(arrays.y.shape[0], bool)
     used = arrays.mask > 0
-    nominal = np.asarray(((arrays.nu1 + arrays.nu2) * used).sum(axis=(1, 2)) / 2)
-    nominal /= np.asarray(used.sum(axis=(1, 2)))
+    total = np.asarray(((arrays.nu1 + arrays.nu2) * used).sum(axis=(1, 2)) / 2)
+    nominal = total / np.asarray(used.sum(axis=(1, 2)))
     return np.quantile(posterior["nu"], NU_QUANTILE, axis=(0, 1)) < NU_SHARE * nominal
 
 
