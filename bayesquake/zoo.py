@@ -170,7 +170,8 @@ class Model:
     complete : callable
         ``(dataset, **options)`` checks the options before any sampling and returns
         ``(posterior, arrays, key) -> dict`` of the model's own result groups and further
-        posterior variables, as `xarray.Dataset` by group name.
+        posterior variables, as `xarray.Dataset` by group name. If it takes ``priors`` it is
+        given those of the fit.
     figures : mapping of str to callable
         Title to ``(result) -> matplotlib.figure.Figure``, in order of the report.
     design : mapping

@@ -75,7 +75,8 @@ def newton_mode(slopes, start, *, max_iterations=100, tolerance=1e-2):
             jnp.where(climbed, candidate, position),
             jax.tree.map(lambda new, old: jnp.where(climbed, new, old), there, here),
             damping * jnp.where(climbed, DAMPING_AFTER_SUCCESS, DAMPING_AFTER_FAILURE),
-            jnp.where(climbed, jnp.sqrt(gradient @ step), distance),
+            # A damped step is short whether or not the mode is near.
+            jnp.where(climbed, (1.0 + damping) * jnp.sqrt(gradient @ step), distance),
             iteration + 1,
         )
 

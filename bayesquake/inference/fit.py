@@ -189,13 +189,15 @@ def planned(model, dataset, *, driver, chains, warmup, draws, seed, priors, **op
     given = {name: size for name, size in sizes.items() if size is not None}
     settings = _accepted(run, recommended) | _accepted(run, given) | split["driver"]
 
-    completion = model.complete(dataset, **split["complete"])
+    resolved = resolve_priors(model, priors)
+    judged = {"priors": resolved} if "priors" in options_of(model.complete) else {}
+    completion = model.complete(dataset, **split["complete"], **judged)
     configuration = {
         "model": model.name,
         "driver": driver_name,
         "settings": settings,
         "options": {**split["prepare"], **split["complete"]},
-        "priors": described_priors(resolve_priors(model, priors)),
+        "priors": described_priors(resolved),
     }
     attributes = provenance(model, dataset, configuration, seed)
     attributes["arrays_hash"] = arrays_hash(arrays)
@@ -245,7 +247,7 @@ def split_options(model, driver, options):
     homes = {
         "driver": options_of(driver) - {"progress", "seed", "checkpoint"},
         "prepare": options_of(model.prepare),
-        "complete": options_of(model.complete),
+        "complete": options_of(model.complete) - {"priors"},
     }
     known = set().union(*homes.values())
     unknown = sorted(set(options) - known)

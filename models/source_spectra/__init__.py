@@ -24,7 +24,8 @@ def recommended(prepared):
     """Return the driver and settings: pairs are many posteriors, a cluster is one."""
     if independent(prepared):
         levels = {} if prepared.trace_mask is None else {"target_accept": CAREFUL}
-        return {"driver": "triage", "draws": 250} | TRIAGE | levels
+        steps = {} if slopes.applies(prepared) else {"iterations": 60}
+        return {"driver": "triage", "draws": 250} | TRIAGE | levels | steps
     scales = {} if prepared.stress_drop is None else {"target_accept": CAREFUL}
     return {"driver": "nuts", "metric": "dense"} | scales
 

@@ -165,6 +165,11 @@ def prepare(
     _one_of("spectrum", spectrum, tuple(SHAPES))
     _one_of("falloff", falloff, ("fixed", "free"))
     _one_of("degrees_of_freedom", degrees_of_freedom, ("fixed", "estimated"))
+    if hierarchical and form == "pair" and dataset.sizes.get("event", 2) > 2:
+        raise OptionError(
+            "hierarchical = True with form = 'pair' would count an event once for every pair it is "
+            "in; take form = 'cluster'"
+        )
     dataset = in_form(dataset, form)
     cluster = "pair" not in dataset.dims
     if cluster and levels:
@@ -358,10 +363,17 @@ def _cluster_arrays(dataset, g, with_noise, nu_max):
         return arrays
     _require(dataset, ("noise_power",))
     noise = np.where(mask > 0, _padded(dataset["noise_power"], 1.0), 1.0)
-    box = box_of(np.log(power[np.argmin(level)]), log_f)
+    box = box_of(_log_power_of(int(np.argmin(level)), np.log(power), mask, level), log_f)
     return arrays._replace(
         noise=Noise(np.log(power), np.log(noise), box, _nodes(power, noise, nu, mask, box, nu_max))
     )
+
+
+def _log_power_of(event, log_power, mask, level):
+    """Return ln P of an event, from the other events where it has no data, (trace, freq)."""
+    shifted = log_power - (level - level[event])[:, None, None]
+    others = (mask * shifted).sum(axis=0) / np.maximum(mask.sum(axis=0), 1.0)
+    return np.where(mask[event] > 0, log_power[event], others)
 
 
 def _nodes(power, noise, nu, mask, box, nu_max):

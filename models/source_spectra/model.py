@@ -69,9 +69,10 @@ def pairs(data, priors):
     if data.trace_mask is not None:
         scale = numpyro.sample("level_scale", over(priors["level_scale"], shape))
         spread = jnp.where(data.trace_mask > 0, scale[:, None], 1.0)
-        level = numpyro.sample("level", dist.Normal(0.0, spread).to_event(2))
+        drawn = numpyro.sample("level_drawn", dist.Normal(0.0, spread).to_event(2))
         single = data.trace_mask.sum(axis=-1, keepdims=True) < 2
-        values["level"] = jnp.where(single, 0.0, data.trace_mask * level)
+        level = jnp.where(single, 0.0, data.trace_mask * drawn)
+        values["level"] = numpyro.deterministic("level", level)
 
     numpyro.deterministic("fc1", jnp.exp(ln_fc1))
     numpyro.deterministic("fc2", jnp.exp(ln_fc1 + dln_fc))

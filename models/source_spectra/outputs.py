@@ -32,6 +32,9 @@ from .spectrum import RUPTURE_MODELS, log_stress_drop
 __all__ = ["MOST_PAIRS", "PoorPairWarning", "complete"]
 
 MOST_PAIRS = 100
+MOST_NUMBERS = 30_000_000
+"""Of an array of bins and draws, a quarter of a gigabyte."""
+
 DRAWS_JUDGED = 200
 SMALLEST_P_VALUE = 0.01
 BAND_EDGE = (1.5, 0.75)
@@ -65,7 +68,14 @@ class PoorPairWarning(UserWarning):
 
 
 def complete(
-    dataset, *, form="auto", moment=None, shear_velocity=None, rupture_models="all", noise=False
+    dataset,
+    *,
+    form="auto",
+    moment=None,
+    shear_velocity=None,
+    rupture_models="all",
+    noise=False,
+    priors=None,
 ):
     """Check the options and return what computes the further groups of a result.
 
@@ -80,6 +90,8 @@ def complete(
         β at the source (m/s); with it, stress drops are computed.
     rupture_models : str or sequence of str
         Among which k is unknown, see `arrays.prepare`.
+    priors : mapping of str to bayesquake.priors.Prior, optional
+        Those of the fit, by which the flags judge widths.
 
     Returns
     -------
@@ -97,10 +109,10 @@ def complete(
         stress_drop_options(dataset, moment, shear_velocity, rupture_models) if asked else None
     )
     groups = _groups_of_pairs if "pair" in dataset.dims else _groups_of_cluster
-    return functools.partial(groups, dataset, stress_drop)
+    return functools.partial(groups, dataset, stress_drop, _prior_sds(priors))
 
 
-def _groups_of_pairs(dataset, stress_drop, posterior, arrays, key):
+def _groups_of_pairs(dataset, stress_drop, prior_sd, posterior, arrays, key):
     key_k, key_predictive = jax.random.split(key)
     lead = posterior["ln_fc1"].shape[:2]
     coords = {"chain": np.arange(lead[0]), "draw": np.arange(lead[1]), "pair": dataset["pair"]}
@@ -119,20 +131,21 @@ def _groups_of_pairs(dataset, stress_drop, posterior, arrays, key):
             derived[name] = (("chain", "draw", "pair"), values, _attributes(name))
     if "level" in posterior:
         derived = derived.assign_coords(trace=dataset["trace"])
-    quality = _quality_of_pairs(dataset, posterior, arrays)
-    _warn(quality, dataset["pair"].to_numpy(), posterior)
+    quality = _quality_of_pairs(dataset, prior_sd, posterior, arrays)
+    _warn(quality, dataset["pair"].to_numpy(), posterior["ln_moment_ratio"])
     groups = {
         "posterior": derived,
         "observed_data": _observed(dataset),
         "constant_data": _constants(dataset, stress_drop),
         "quality": quality,
     }
-    if dataset.sizes["pair"] <= MOST_PAIRS:
+    bins = int(np.prod(dataset["mask"].shape)) * lead[0] * lead[1]
+    if dataset.sizes["pair"] <= MOST_PAIRS and bins <= MOST_NUMBERS:
         groups |= _predictions_of_pairs(key_predictive, dataset, posterior, arrays, coords)
     return groups
 
 
-def _groups_of_cluster(dataset, stress_drop, posterior, arrays, key):
+def _groups_of_cluster(dataset, stress_drop, prior_sd, posterior, arrays, key):
     lead = posterior["ln_fc"].shape[:2]
     coords = {"chain": np.arange(lead[0]), "draw": np.arange(lead[1]), "event": dataset["event"]}
     derived = xr.Dataset(coords=coords)
@@ -151,12 +164,14 @@ def _groups_of_cluster(dataset, stress_drop, posterior, arrays, key):
         if f"cluster_{name}" in posterior:
             values[name] = posterior[f"cluster_{name}"]
     terms = _over_draws(cluster_log_likelihood, values, arrays)
+    quality = _quality_of_cluster(dataset, prior_sd, values, arrays)
+    _warn(quality, dataset["event"].to_numpy())
     return {
         "posterior": derived,
         "observed_data": _observed(dataset),
         "constant_data": _constants(dataset, stress_drop),
         "log_likelihood": _terms(terms, dataset, coords, ("trace", "freq")),
-        "quality": _quality_of_cluster(dataset, values, arrays),
+        "quality": quality,
     }
 
 
@@ -177,14 +192,14 @@ def _mean_stress_drop(posterior, log_k):
     return {"mu_dsigma": (("chain", "draw"), values, _attributes("mu_dsigma"))}
 
 
-def _quality_of_pairs(dataset, posterior, arrays):
+def _quality_of_pairs(dataset, prior_sd, posterior, arrays):
     fc1 = np.median(posterior["fc1"], axis=(0, 1))
-    d, highest = posterior["dln_fc"], float(dataset["freq"].max())
+    d, (_, highest) = posterior["dln_fc"], _band(dataset)
     p_value = _dispersion(_discrepancy_of_pairs, _thinned(_pair_values(posterior)), arrays)
     flags = {
         "f2_lt_f1": np.median(d, axis=(0, 1)) < 0,
         "f1_near_band_edge": _near_edge(fc1, dataset),
-        "f2_unresolved": (d.std(axis=(0, 1)) > UNRESOLVED * _prior_sd("dln_fc"))
+        "f2_unresolved": (d.std(axis=(0, 1)) > UNRESOLVED * prior_sd["dln_fc"])
         | (np.median(posterior["fc2"], axis=(0, 1)) > highest),
         "overdispersed": p_value < SMALLEST_P_VALUE,
         "nu_below_nominal": _below_nominal(posterior, arrays),
@@ -203,14 +218,15 @@ def _below_nominal(posterior, arrays):
     return np.quantile(posterior["nu"], NU_QUANTILE, axis=(0, 1)) < NU_SHARE * nominal
 
 
-def _quality_of_cluster(dataset, values, arrays):
+def _quality_of_cluster(dataset, prior_sd, values, arrays):
     ln_fc = values["ln_fc"]
     p_value = _dispersion(_discrepancy_of_cluster, _thinned(values), arrays)
     events = np.ones(ln_fc.shape[2], bool)
-    prior_sd = np.hypot(_prior_sd("ln_fc1"), np.append(0.0, events[1:] * _prior_sd("dln_fc")))
+    of_others = np.append(0.0, events[1:] * prior_sd["dln_fc"])
     flags = {
         "f1_near_band_edge": _near_edge(np.exp(np.median(ln_fc, axis=(0, 1))), dataset),
-        "f2_unresolved": ln_fc.std(axis=(0, 1)) > UNRESOLVED * prior_sd,
+        "f2_unresolved": ln_fc.std(axis=(0, 1))
+        > UNRESOLVED * np.hypot(prior_sd["ln_fc1"], of_others),
         "overdispersed": events & bool(p_value < SMALLEST_P_VALUE),
         "low_ess": _effective(values, ("ln_fc",)),
     }
@@ -231,15 +247,25 @@ def _labelled_quality(flags, p_value, dim, dataset):
 
 
 def _near_edge(fc, dataset):
+    (lowest, highest), (low, high) = _band(dataset), BAND_EDGE
+    return (fc < low * lowest) | (fc > high * highest)
+
+
+def _band(dataset):
+    """Return the lowest and highest frequency with data of every pair or event."""
+    used = (dataset["mask"] == 1).any("trace").to_numpy()
     frequency = dataset["freq"].to_numpy()
-    lowest, highest = BAND_EDGE
-    return (fc < lowest * frequency.min()) | (fc > highest * frequency.max())
+    lowest = np.where(used, frequency, np.inf).min(axis=1)
+    return lowest, np.where(used, frequency, -np.inf).max(axis=1)
 
 
-def _prior_sd(name):
+def _prior_sds(priors):
     from . import MODEL
 
-    return float(resolve_priors(MODEL)[name].distribution().variance) ** 0.5
+    priors = resolve_priors(MODEL) if priors is None else priors
+    return {
+        name: float(priors[name].distribution().variance) ** 0.5 for name in ("ln_fc1", "dln_fc")
+    }
 
 
 def _effective(posterior, names):
@@ -317,11 +343,13 @@ def _above_noise(values, log_power, log_noise, log_s2, nu, mask, noise):
 def _predictions_of_pairs(key, dataset, posterior, arrays, coords):
     values = _pair_values(posterior)
     terms = _over_draws(pair_log_likelihood, values, arrays)
+    dims = ("pair", "trace", "freq")
+    likelihood = {"log_likelihood": _terms(terms, dataset, coords, dims)}
+    if arrays.noise is not None:
+        return likelihood
     loc, nu1, nu2 = _mapped(pair_location, _flat(values), arrays)
     replicas = draw_log_ratio(generator(key), loc, nu1, nu2) * (arrays.mask > 0)
-    dims = ("pair", "trace", "freq")
-    return {
-        "log_likelihood": _terms(terms, dataset, coords, dims),
+    return likelihood | {
         "posterior_predictive": _by_bin(
             "log_power_ratio", replicas, "replicated log of the power ratio", dataset, coords, dims
         ),
@@ -370,7 +398,8 @@ def _constants(dataset, stress_drop):
     constants = dataset[names].drop_attrs(deep=False)
     if stress_drop is None:
         return constants
-    k = {np.log(value): name for name, value in RUPTURE_MODELS.items()}
+    known = np.array(list(RUPTURE_MODELS.values()))
+    rows = np.abs(np.exp(stress_drop.log_k)[:, None] - known).argmin(axis=1)
     dims = ("pair",) if np.ndim(stress_drop.log_moment) else ()
     return constants.assign(
         moment_of_event_1=(
@@ -388,24 +417,29 @@ def _constants(dataset, stress_drop):
             np.exp(stress_drop.log_k),
             {"units": "1", "long_name": "corner frequency times radius over shear velocity"},
         ),
-        rupture_model=("rupture_model", [k[value] for value in stress_drop.log_k]),
+        rupture_model=("rupture_model", [list(RUPTURE_MODELS)[row] for row in rows]),
     )
 
 
-def _warn(quality, names, posterior):
-    """Warn of pairs of which no corner frequency should be claimed."""
-    m = np.median(posterior["ln_moment_ratio"], axis=(0, 1))
+def _warn(quality, names, ln_moment_ratio=None):
+    """Warn of pairs or events of which no corner frequency should be claimed."""
+    kind = next(iter(quality.dims))
+    corner = "f1" if kind == "pair" else "its corner"
     reasons = {
         "overdispersed": quality["overdispersed"].to_numpy(),
-        "prior-dominated, the band does not hold f1": quality["f1_near_band_edge"].to_numpy(),
-        "event 1 seems to be the smaller one": m < 0,
+        f"prior-dominated, the band does not hold {corner}": quality[
+            "f1_near_band_edge"
+        ].to_numpy(),
     }
+    if ln_moment_ratio is not None:
+        smaller = np.median(ln_moment_ratio, axis=(0, 1)) < 0
+        reasons["event 1 seems to be the smaller one"] = smaller
     for reason, flag in reasons.items():
         if flag.any():
             named = ", ".join(map(str, names[flag][:NAMED_IN_WARNING]))
             more = "" if flag.sum() <= NAMED_IN_WARNING else ", ..."
             warnings.warn(
-                f"{flag.sum()} of {flag.size} pairs: {reason}: {named}{more}; see the group "
+                f"{flag.sum()} of {flag.size} {kind}s: {reason}: {named}{more}; see the group "
                 "'quality'",
                 PoorPairWarning,
                 stacklevel=4,

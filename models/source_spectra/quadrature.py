@@ -24,13 +24,18 @@ __all__ = ["Grid", "applies", "exact_draws", "pair_grid"]
 PRIOR_WIDTHS = 5.0
 """Half-width of the first grid, in prior standard deviations."""
 
-DEPTH = 16.0
-"""The grid is cut to where the log density is within this of its maximum."""
+DEPTHS = (200.0, 60.0, 24.0, 16.0)
+"""Each grid is cut to where the log density is within this of its highest node: deep at first, for
+the ridge of strong data may run between the nodes of a coarse grid."""
+
+LARGEST_EDGE, WIDEST_STEP = 1e-3, 2.0
+"""Probability of an outermost row of nodes, and step in posterior standard deviations, beyond which
+the grid does not hold the posterior."""
 
 COARSE, FINE = 32, 60
 """Nodes per axis while the grid is cut, and at last."""
 
-COARSE_NU, FINE_NU = 8, 16
+COARSE_NU, FINE_NU = 10, 20
 """Nodes of the degrees of freedom, where they are unknown."""
 
 NEWTON_STEPS, ROUGH_NEWTON_STEPS = 4, 3
@@ -86,8 +91,8 @@ def pair_grid(arrays, priors, refine=1):
     for name, size in zip(names, coarse, strict=True):
         centre, sd = priors[name].mean, jnp.sqrt(priors[name].variance)
         axes.append(centre + PRIOR_WIDTHS * sd * jnp.linspace(-1.0, 1.0, size))
-    for sizes in (coarse, fine):
-        axes = _cut(axes, _on_grid(_height, axes, arrays, priors), sizes)
+    for depth, sizes in zip(DEPTHS, (coarse, coarse, coarse, fine), strict=True):
+        axes = _cut(axes, _on_grid(_height, axes, arrays, priors), depth, sizes)
     return Grid(tuple(axes), *_on_grid(_moments, axes, arrays, priors))
 
 
@@ -97,7 +102,8 @@ def exact_draws(key, arrays, priors, count):
     Returns
     -------
     dict of (count, 1) arrays
-        ``ln_fc1``, ``dln_fc``, ``ln_moment_ratio`` and ``logit_nu`` where it is unknown.
+        ``ln_fc1``, ``dln_fc``, ``ln_moment_ratio`` and ``logit_nu`` where it is unknown; NaN
+        where the grid does not hold the posterior.
     """
     grid = pair_grid(arrays, priors)
     key_node, key_order, key_within, key_m = jax.random.split(key, 4)
@@ -109,6 +115,10 @@ def exact_draws(key, arrays, priors, count):
     node = jax.random.permutation(key_order, node)
     index = jnp.stack(jnp.unravel_index(node, shape)).astype(float)
     within = jax.random.uniform(key_within, index.shape, minval=-0.5, maxval=0.5)
+    # Spreading a node over its cell adds h²/12 to the variance; a move up the slope of the log
+    # density by h²/24 takes as much away.
+    slopes = jnp.stack([slope.ravel()[node] for slope in jnp.gradient(grid.log_density)])
+    within = within + jnp.clip(slopes / 24.0, -0.5, 0.5)
     last = jnp.array(shape, float)[:, None] - 1.0
     place = jnp.clip(index + within, 0.0, last)
     mean, sd, skew = (
@@ -122,12 +132,28 @@ def exact_draws(key, arrays, priors, count):
         name: axis[0] + x * (axis[1] - axis[0])
         for name, axis, x in zip(names, grid.axes, place, strict=False)
     }
-    return {name: x[:, None] for name, x in (values | {"ln_moment_ratio": m}).items()}
+    values["ln_moment_ratio"] = m
+    holds = _holds(grid)
+    return {name: jnp.where(holds, x, jnp.nan)[:, None] for name, x in values.items()}
 
 
-def _cut(axes, log_density, sizes):
+def _holds(grid):
+    """Return whether the grid is wide and fine enough for the posterior."""
+    weight = jnp.exp(grid.log_density - grid.log_density.max())
+    weight = weight / weight.sum()
+    holds = jnp.isfinite(grid.log_density).all()
+    for i, axis in enumerate(grid.axes):
+        marginal = weight.sum(axis=tuple(j for j in range(len(grid.axes)) if j != i))
+        mean = (marginal * axis).sum()
+        sd = jnp.sqrt((marginal * (axis - mean) ** 2).sum())
+        holds &= jnp.maximum(marginal[0], marginal[-1]) < LARGEST_EDGE
+        holds &= axis[1] - axis[0] < WIDEST_STEP * sd
+    return holds
+
+
+def _cut(axes, log_density, depth, sizes):
     """Return finer axes around where the log density is high."""
-    high = log_density > log_density.max() - DEPTH
+    high = log_density > log_density.max() - depth
     finer = []
     for i, (axis, size) in enumerate(zip(axes, sizes, strict=True)):
         inside = high.any(axis=tuple(j for j in range(len(axes)) if j != i))

@@ -19,6 +19,9 @@ QUANTITIES = {
     "logit_nu": Quantity("1", "logit of (nu - 1) / (nu_max - 1)", PAIR, auxiliary=True),
     "falloff": Quantity("1", "fall-off n of the source spectra", PAIR),
     "level": Quantity("1", "log amplitude level of the trace", ("pair", "trace")),
+    "level_drawn": Quantity(
+        "1", "level, and its prior where a trace has none", ("pair", "trace"), auxiliary=True
+    ),
     "level_scale": Quantity("1", "spread of the levels of the traces", PAIR),
     "mu_dsigma": Quantity("ln(Pa)", "mean of the log stress drops, rupture model unknown"),
     "tau_dsigma": Quantity("1", "spread of the log stress drops"),

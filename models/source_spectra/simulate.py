@@ -152,7 +152,7 @@ def replicate(key, values, dataset):
         arrays = prepare(dataset)
         arrays = arrays._replace(
             nu_max=arrays.g if "nu" in values else None,
-            trace_mask=arrays.mask[..., 0] if "level" in values else None,
+            trace_mask=arrays.mask.max(axis=-1) if "level" in values else None,
         )
         drawn = (arrays.mask > 0) * draw_log_ratio(rng, *pair_location(values, arrays))
     else:
