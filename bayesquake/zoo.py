@@ -183,8 +183,9 @@ class Model:
         distributions and data on the design of the given arrays. Calibration then
         simulates inside its compiled program.
     replicate : callable, optional
-        ``(key, values, dataset) -> dataset``: data as they could have been, on the design of
-        a real data set, at the values of one posterior draw.
+        ``(key, values, dataset, **options) -> dataset``: data as they could have been, on the
+        design of a real data set, at the values of one posterior draw; it is given those
+        options of ``prepare`` that it takes.
     problems : Problems, optional
         For models whose data sets hold many independent posteriors.
     small_problems : tuple of SmallProblem

@@ -24,7 +24,7 @@ from bayesquake.inference.configuration import configuration_of
 from bayesquake.inference.run import mapped
 from bayesquake.priors import resolve_priors
 from bayesquake.target import target_of_arrays
-from bayesquake.zoo import ATTEMPTS, simulate_accepted
+from bayesquake.zoo import ATTEMPTS, options_of, simulate_accepted
 
 __all__ = ["Simulations", "from_posterior", "from_prior"]
 
@@ -183,11 +183,14 @@ def _replicate_accepted(model, key, values, dataset, options):
     A refusal draws the parameters anew, for the rule must see the data alone.
     """
     count = len(next(iter(values.values())))
+    taken = options_of(model.replicate)
+    of_fit = {name: value for name, value in options.items() if name in taken}
     for refused, attempt in enumerate(jax.random.split(key, ATTEMPTS)):
         key_draw, key_data = jax.random.split(attempt)
         i = int(jax.random.randint(key_draw, (), 0, count))
         try:
-            replica = model.replicate(key_data, {name: v[i] for name, v in values.items()}, dataset)
+            drawn = {name: v[i] for name, v in values.items()}
+            replica = model.replicate(key_data, drawn, dataset, **of_fit)
             return i, model.prepare(replica, **options), _size(replica), refused
         except (SimulationError, OptionError) as problem:
             reason = problem

@@ -124,7 +124,7 @@ def simulate_arrays(key, arrays, priors):
     return values, arrays._replace(y=(arrays.mask > 0) * (loc + shares[0] - shares[1]))
 
 
-def replicate(key, values, dataset):
+def replicate(key, values, dataset, *, spectrum="boatwright", form="auto", noise=False):
     """Simulate spectra without noise as real ones could have been, at one posterior draw.
 
     Parameters
@@ -136,20 +136,33 @@ def replicate(key, values, dataset):
         ``ln_relative_moment``, (event,), and ``cluster_nu`` and ``cluster_falloff``.
     dataset : xarray.Dataset
         Whose degrees of freedom, mask and frequencies are taken over.
+    spectrum, form, noise
+        Options of the fit, see `arrays.prepare`.
 
     Returns
     -------
     xarray.Dataset
         Of a cluster with path terms drawn from their posterior given the sources.
+
+    Raises
+    ------
+    OptionError
+        The fit was above noise, or of correlated frequencies.
     """
-    from .arrays import prepare
+    from .arrays import in_form, prepare
     from .model import cluster_spectra, pair_location
 
+    if noise or dataset.attrs.get("tempered"):
+        raise OptionError(
+            "spectra above noise, or of correlated frequencies, cannot be replicated; calibrate "
+            "the form without noise, on frequencies 2W apart"
+        )
+    dataset = in_form(dataset, form)
     rng, values = generator(key), {name: jnp.asarray(value) for name, value in values.items()}
     replica = dataset.copy()
     if "pair" in dataset.dims:
         name = "log_power_ratio"
-        arrays = prepare(dataset)
+        arrays = prepare(dataset, spectrum=spectrum)
         arrays = arrays._replace(
             nu_max=arrays.g if "nu" in values else None,
             trace_mask=arrays.mask.max(axis=-1) if "level" in values else None,
@@ -157,7 +170,7 @@ def replicate(key, values, dataset):
         drawn = (arrays.mask > 0) * draw_log_ratio(rng, *pair_location(values, arrays))
     else:
         name = "power"
-        arrays = prepare(dataset, form="cluster")
+        arrays = prepare(dataset, form="cluster", spectrum=spectrum)
         arrays = arrays._replace(nu_max=arrays.g if "cluster_nu" in values else None)
         values |= {n.removeprefix("cluster_"): value for n, value in values.items()}
         log_s2, nu = (np.asarray(part) for part in cluster_spectra(values, arrays))

@@ -186,3 +186,46 @@ def test_replicates_of_a_cluster_have_its_powers_on_average():
     log_s2 = np.asarray(cluster_spectra(values, arrays)[0])[:, :, :6]
     error = (ratio - (log_s2[0] - log_s2[1])).mean(axis=0)
     assert np.abs(error).max() < 4.5 * ratio.std(axis=0).max() / np.sqrt(400)
+
+
+def test_a_single_trace_has_no_level_of_its_own():
+    _, dataset = simulated(13, {"pairs": 2, "traces": 3, "frequencies": 10}, **GOOD)
+    dataset["mask"] = dataset["mask"].copy()
+    dataset["mask"][0, 1:] = 0
+    target = bq.target(MODEL, dataset, levels=True)
+    values = target.prior_draw(jax.random.key(0), target.data)
+    assert (values["level"][0] == 0).all()
+    assert (values["level"][1] != 0).all()
+
+
+def test_box_of_the_path_follows_the_events_with_data():
+    design = {"events": 3, "frequencies": 10, "traces": 2, "noise_to_signal": 0.01}
+    _, dataset = simulated(14, design, **GOOD)
+    scaled = dataset.copy()
+    for name in ("power", "noise_power"):
+        scaled[name] = dataset[name] * 1e6
+    whole = MODEL.prepare(scaled, noise=True).noise.box
+    smallest = int(np.argmin(np.median(scaled["power"], axis=(1, 2))))
+    scaled["mask"] = scaled["mask"].copy()
+    scaled["mask"][smallest, 1] = 0
+    scaled["power"] = scaled["power"].copy()
+    scaled["power"][smallest, 1] = 1.0
+    parted = MODEL.prepare(scaled, noise=True).noise.box
+    used = slice(0, 10)
+    assert np.allclose(parted.low[0, used], whole.low[0, used])
+    assert np.abs(parted.low[1, used] - whole.low[1, used]).max() < 6.0
+
+
+def test_replicates_follow_the_spectrum_of_the_fit():
+    _, dataset = simulated(15, {"pairs": 1, "frequencies": 12}, **GOOD)
+    values = {name: np.array([value]) for name, value in GOOD.items()}
+    replicas = [
+        MODEL.replicate(jax.random.key(0), values, dataset, spectrum=spectrum)
+        for spectrum in ("boatwright", "brune")
+    ]
+    locations = [
+        np.asarray(pair_location(values, MODEL.prepare(dataset, spectrum=spectrum))[0])[..., :12]
+        for spectrum in ("boatwright", "brune")
+    ]
+    moved = replicas[1]["log_power_ratio"] - replicas[0]["log_power_ratio"]
+    assert np.allclose(moved, locations[1] - locations[0])

@@ -106,3 +106,19 @@ def test_quadrature_is_offered_only_for_the_unknowns_of_its_grid():
     assert applies(simulated(degrees_of_freedom="estimated")[1])
     assert not applies(simulated(falloff="free")[1])
     assert not applies(simulated({"traces": 2}, levels=True)[1])
+
+
+def test_strong_data_stay_on_the_grid():
+    _, dataset = MODEL.simulate(jax.random.key(27), {"pairs": 24, "traces": 27})
+    arrays = MODEL.prepare(dataset)
+
+    def outermost(one):
+        grid = pair_grid(one, PRIORS)
+        weight = jnp.exp(grid.log_density - grid.log_density.max())
+        weight = weight / weight.sum()
+        rows = [weight.sum(axis=1 - i)[jnp.array([0, -1])] for i in range(2)]
+        return jnp.stack(rows).max(), exact_draws(jax.random.key(0), one, PRIORS, 50)
+
+    edge, draws = one_by_one(outermost, arrays)
+    assert edge.max() < 1e-4
+    assert all(np.isfinite(values).all() for values in draws.values())
