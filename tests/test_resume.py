@@ -30,6 +30,8 @@ SCALES = np.geomspace(0.1, 10.0, 5)
 IDENTITY = {"seed": 1}
 IN_WARMUP = {"warmup": 10 * BLOCK_LENGTH, "draws": 30}
 IN_DRAWS = {"warmup": BLOCK_LENGTH // 2, "draws": 10 * BLOCK_LENGTH}
+COMMAND_DRAWS = 30 * BLOCK_LENGTH
+"""So many that a busy machine does not end the run before the signal comes."""
 
 
 def log_density(position, data):
@@ -211,7 +213,7 @@ def test_a_driver_that_runs_in_one_piece_says_so(tmp_path):
 def command(folder, out, *further):
     arguments = ["bayesquake", "fit", "aftershock_rate", str(folder / "data.nc")]
     arguments += ["--out", str(folder / out), "--seed", "1", "--chains", "2"]
-    arguments += ["--warmup", str(3 * BLOCK_LENGTH), "--draws", str(10 * BLOCK_LENGTH)]
+    arguments += ["--warmup", str(3 * BLOCK_LENGTH), "--draws", str(COMMAND_DRAWS)]
     arguments += ["--set", "basis_size=12", "--set", "knots=33", *further]
     call = f"import sys; sys.argv = {arguments!r}; from bayesquake.cli import main; main()"
     cache = {"XDG_CACHE_HOME": str(folder / "cache")}
@@ -244,7 +246,7 @@ def test_the_command_line_survives_kill_and_interrupt_and_keeps_its_programs(tmp
     assert finished.wait() == 0
     result = xr.open_datatree(out).load()
     assert result.attrs["interrupted"] == 0
-    assert result["posterior"].sizes["draw"] == 10 * BLOCK_LENGTH
+    assert result["posterior"].sizes["draw"] == COMMAND_DRAWS
     assert not blocks.exists()
 
     compiled_before = programs_in(tmp_path)
@@ -252,7 +254,7 @@ def test_the_command_line_survives_kill_and_interrupt_and_keeps_its_programs(tmp
     assert programs_in(tmp_path) == compiled_before != set()
     whole = xr.open_datatree(tmp_path / "whole.nc").load()
     drawn = partial["posterior"].sizes["draw"]
-    assert 0 < drawn < 10 * BLOCK_LENGTH
+    assert 0 < drawn < COMMAND_DRAWS
     for node in whole.subtree:
         for name in node.data_vars:
             bits = node[name].to_numpy().tobytes()
@@ -262,4 +264,4 @@ def test_the_command_line_survives_kill_and_interrupt_and_keeps_its_programs(tmp
             partial["posterior"][name], whole["posterior"][name].isel(draw=slice(drawn))
         )
     configuration = json.loads(whole.attrs["configuration"])
-    assert configuration["settings"]["draws"] == 10 * BLOCK_LENGTH
+    assert configuration["settings"]["draws"] == COMMAND_DRAWS
