@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 from arviz_stats.base import array_stats
+from scipy.ndimage import gaussian_filter
 
 __all__ = [
     "BLUE",
@@ -22,6 +23,8 @@ __all__ = [
     "density",
     "distinct",
     "is_logarithmic",
+    "joint",
+    "marginal",
     "new_figure",
     "overlap",
     "prior_and_posterior",
@@ -130,6 +133,31 @@ def density(draws, grid):
         draws, custom_lims=(0.0 if bounded else low, high), bound_correction=bounded
     )
     return np.interp(grid, points, values, left=0.0, right=0.0)
+
+
+def marginal(axis, after, before):
+    """Draw the densities of posterior (filled) and prior (dashed)."""
+    margin = 0.3 * np.ptp(after)
+    grid = np.linspace(after.min() - margin, after.max() + margin, 400)
+    values = density(after, grid)
+    axis.fill_between(grid, values, color=BLUE, alpha=0.25, linewidth=0)
+    axis.plot(grid, values, color=BLUE)
+    axis.plot(grid, density(before, grid), color=VERMILION, linestyle="--")
+    axis.set(yticks=[], ylim=(0, None), xlim=(grid[0], grid[-1]))
+    axis.spines["left"].set_visible(False)
+
+
+def joint(axis, x, y, bins=48):
+    """Draw contours that hold 50 % and 90 % of the draws, from a smoothed histogram."""
+    limits = [(v.min() - 0.3 * np.ptp(v), v.max() + 0.3 * np.ptp(v)) for v in (x, y)]
+    counts, x_edges, y_edges = np.histogram2d(x, y, bins, limits)
+    smooth = gaussian_filter(counts, 1.8)
+    ordered = np.sort(smooth.ravel())[::-1]
+    held = np.cumsum(ordered) / ordered.sum()
+    levels = [ordered[np.searchsorted(held, share)] for share in (0.9, 0.5)]
+    centres = [(edges[:-1] + edges[1:]) / 2 for edges in (x_edges, y_edges)]
+    axis.contourf(*centres, smooth.T, [*levels, smooth.max() * 1.01], colors=("#B3D5E8", "#5AA3CF"))
+    axis.contour(*centres, smooth.T, levels, colors=BLUE, linewidths=0.9)
 
 
 def overlap(prior, posterior):

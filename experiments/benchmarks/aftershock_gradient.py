@@ -18,7 +18,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from bayesquake.experiments.morikawa2021.study import DataAbsentError, open_study, read_window
+from bayesquake.experiments.entries import DataAbsentError
+from bayesquake.experiments.morikawa2021.study import open_study, read_window
 from bayesquake.inference.compilation import recorded_compilations
 from bayesquake.models.aftershock_rate.simulate import DESIGN, knots_of, simulate
 from bayesquake.priors import resolve_priors

@@ -1,12 +1,10 @@
 """The entries of the experiment, in order, and the run through them."""
 
 import dataclasses
-from pathlib import Path
-
-import pandas as pd
 
 from bayesquake.diagnostics.calibration import calibrate
 from bayesquake.diagnostics.ranks import calibration_table
+from bayesquake.experiments.entries import run_each
 from bayesquake.io.results import write_netcdf
 from bayesquake.report.calibration import rank_figure
 from bayesquake.zoo import load_model
@@ -19,7 +17,7 @@ from . import (
     numerical_test,
     two_stage,
 )
-from .study import DataAbsentError, open_study
+from .study import open_study
 
 __all__ = ["ENTRIES", "run_entries"]
 
@@ -89,35 +87,6 @@ ENTRIES = {
 
 
 def run_entries(out, *, quick=False, progress=None, entries=tuple(ENTRIES)):
-    """Run entries into subfolders of ``out`` and write ``summary.csv``.
-
-    Parameters
-    ----------
-    out : path
-        Made if absent.
-    quick : bool
-    progress : callable, optional
-        Called as ``progress(done, total, entry)`` before every entry and at the end.
-    entries : sequence of str
-        Names in `ENTRIES`.
-
-    Returns
-    -------
-    dict of str
-        One line per entry.
-    """
-    study = open_study(quick=quick)
-    summary = {}
-    for done, name in enumerate(entries):
-        if progress is not None:
-            progress(done, len(entries), name)
-        folder = Path(out) / name
-        folder.mkdir(parents=True, exist_ok=True)
-        try:
-            summary[name] = ENTRIES[name](study, folder)
-        except DataAbsentError as reason:
-            summary[name] = f"skipped: {reason}"
-        pd.Series(summary, name="result").to_csv(Path(out) / "summary.csv", index_label="entry")
-    if progress is not None:
-        progress(len(entries), len(entries), "done")
-    return summary
+    """Run entries of these names, see `bayesquake.experiments.entries.run_each`."""
+    chosen = {name: ENTRIES[name] for name in entries}
+    return run_each(chosen, open_study(quick=quick), out, progress)

@@ -11,7 +11,7 @@ import jax
 import numpy as np
 import xarray as xr
 
-from bayesquake.errors import BayesquakeError
+from bayesquake.experiments.entries import accompanying_data, require_file
 from bayesquake.inference.fit import DRIVERS, constrained
 from bayesquake.io.provenance import provenance
 from bayesquake.models.aftershock_rate.forecast import log_expected_count
@@ -22,7 +22,6 @@ from bayesquake.zoo import load_model
 
 __all__ = [
     "CONFIG",
-    "DataAbsentError",
     "Study",
     "catalogue_folder",
     "catalogue_path",
@@ -64,10 +63,6 @@ FORECAST_PARAMETERS = ("log_K", "p", "log_c", "beta")
 PER_FIT = (("events", "1"), ("M0", "mag"), ("T", "d"), ("run_seconds", "s"), ("divergences", "1"))
 
 
-class DataAbsentError(BayesquakeError):
-    """A catalogue that an entry needs is not installed."""
-
-
 @dataclasses.dataclass(frozen=True, eq=False)
 class Study:
     """Settings of one run and the fits made so far.
@@ -99,11 +94,7 @@ def read_config():
 
 def catalogue_folder():
     """Return the folder of the catalogues that accompany the checkout, or None."""
-    checkout = Path(__file__).parents[2]
-    for root in (checkout.parent, checkout):
-        if (root / "shared" / "data" / "aftershock").is_dir():
-            return root / "shared" / "data" / "aftershock"
-    return None
+    return accompanying_data("aftershock")
 
 
 def open_study(*, quick=False):
@@ -121,12 +112,7 @@ def catalogue_path(study, file):
     DataAbsentError
         It is not there.
     """
-    if study.folder is None or not (study.folder / file).is_file():
-        raise DataAbsentError(
-            f"the catalogue {file} is absent: it belongs in ../shared/data/aftershock beside "
-            "the checkout"
-        )
-    return study.folder / file
+    return require_file(study.folder, file, "aftershock")
 
 
 def read_window(study, sequence, end_days, magnitude_rounding="auto"):

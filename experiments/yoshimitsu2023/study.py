@@ -10,7 +10,7 @@ import pandas as pd
 import xarray as xr
 
 from bayesquake.batch.triage import TriageSettings, triage
-from bayesquake.errors import BayesquakeError
+from bayesquake.experiments.entries import accompanying_data, require_file
 from bayesquake.models.source_spectra import TRIAGE
 from bayesquake.target import target
 from bayesquake.zoo import load_model
@@ -18,7 +18,6 @@ from bayesquake.zoo import load_model
 __all__ = [
     "CONFIG",
     "PARAMETERS",
-    "DataAbsentError",
     "Study",
     "coverage_error",
     "data_folder",
@@ -33,10 +32,6 @@ __all__ = [
 
 CONFIG = Path(__file__).with_name("config.toml")
 PARAMETERS = ("ln_fc1", "dln_fc", "ln_moment_ratio")
-
-
-class DataAbsentError(BayesquakeError):
-    """Data that an entry needs are not installed."""
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -65,11 +60,7 @@ def read_config():
 
 def data_folder():
     """Return the folder of the spectra and records that accompany the checkout, or None."""
-    checkout = Path(__file__).parents[2]
-    for root in (checkout.parent, checkout):
-        if (root / "shared" / "data" / "source").is_dir():
-            return root / "shared" / "data" / "source"
-    return None
+    return accompanying_data("source")
 
 
 def open_study(*, quick=False):
@@ -86,11 +77,7 @@ def data_path(study, file):
     DataAbsentError
         It is not there.
     """
-    if study.folder is None or not (study.folder / file).is_file():
-        raise DataAbsentError(
-            f"{file} is absent: it belongs in ../shared/data/source beside the checkout"
-        )
-    return study.folder / file
+    return require_file(study.folder, file, "source")
 
 
 def draw_truth(study, shape, seed):

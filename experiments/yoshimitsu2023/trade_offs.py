@@ -12,11 +12,12 @@ import pandas as pd
 from scipy.stats import truncnorm
 
 import bayesquake as bq
+from bayesquake.experiments.entries import DataAbsentError
 from bayesquake.models.source_spectra.outputs import PoorPairWarning
 from bayesquake.zoo import load_model
 
 from . import figures
-from .study import PARAMETERS, DataAbsentError, data_path, draw_truth, simulate_pairs
+from .study import PARAMETERS, data_path, draw_truth, simulate_pairs
 
 __all__ = ["run", "table_of_pairs"]
 

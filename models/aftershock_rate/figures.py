@@ -4,7 +4,6 @@ The second paragraph of each docstring is the caption in the report.
 """
 
 import numpy as np
-from scipy.ndimage import gaussian_filter
 from scipy.stats import binom
 
 from bayesquake.report.figures import (
@@ -12,7 +11,8 @@ from bayesquake.report.figures import (
     INK,
     VERMILION,
     axis_label,
-    density,
+    joint,
+    marginal,
     new_figure,
     overlap,
     styled,
@@ -272,9 +272,9 @@ def corner(result):
                 continue
             x = _flat(posterior[first])
             if row == column:
-                _marginal(axis, x, _flat(result["prior"][first]))
+                marginal(axis, x, _flat(result["prior"][first]))
             else:
-                _joint(axis, x, _flat(posterior[second]))
+                joint(axis, x, _flat(posterior[second]))
             if row == len(names) - 1:
                 axis.set_xlabel(_parameter_label(posterior[first]))
             if column == 0 and row > 0:
@@ -348,27 +348,3 @@ def _parameter_label(variable):
     if unit.startswith("ln("):
         return f"{name} ({unit[3:-1]})".replace("^(p-1)", "$^{p-1}$")
     return axis_label(variable, name).replace("mag-1", "mag$^{-1}$")
-
-
-def _marginal(axis, after, before):
-    margin = 0.3 * np.ptp(after)
-    grid = np.linspace(after.min() - margin, after.max() + margin, 400)
-    values = density(after, grid)
-    axis.fill_between(grid, values, color=BLUE, alpha=0.25, linewidth=0)
-    axis.plot(grid, values, color=BLUE)
-    axis.plot(grid, density(before, grid), color=VERMILION, linestyle="--")
-    axis.set(yticks=[], ylim=(0, None), xlim=(grid[0], grid[-1]))
-    axis.spines["left"].set_visible(False)
-
-
-def _joint(axis, x, y, bins=48):
-    """Draw contours that hold 50 % and 90 % of the draws, from a smoothed histogram."""
-    limits = [(v.min() - 0.3 * np.ptp(v), v.max() + 0.3 * np.ptp(v)) for v in (x, y)]
-    counts, x_edges, y_edges = np.histogram2d(x, y, bins, limits)
-    smooth = gaussian_filter(counts, 1.8)
-    ordered = np.sort(smooth.ravel())[::-1]
-    held = np.cumsum(ordered) / ordered.sum()
-    levels = [ordered[np.searchsorted(held, share)] for share in (0.9, 0.5)]
-    centres = [(edges[:-1] + edges[1:]) / 2 for edges in (x_edges, y_edges)]
-    axis.contourf(*centres, smooth.T, [*levels, smooth.max() * 1.01], colors=("#B3D5E8", "#5AA3CF"))
-    axis.contour(*centres, smooth.T, levels, colors=BLUE, linewidths=0.9)

@@ -1,16 +1,13 @@
-"""Pieces of this model's figures: sorted intervals, contours, logarithmic axes."""
+"""Pieces of this model's figures: sorted intervals, names, logarithmic axes."""
 
 import numpy as np
 from matplotlib import colormaps
 from matplotlib.ticker import LogLocator, NullFormatter
-from scipy.ndimage import gaussian_filter
 
-from bayesquake.report.figures import BLUE, COLOURS, VERMILION, density
+from bayesquake.report.figures import COLOURS
 
 __all__ = [
     "event_colours",
-    "joint",
-    "marginal",
     "name_places",
     "plain_log_ticks",
     "sorted_intervals",
@@ -66,31 +63,6 @@ def plain_log_ticks(axis):
                 side.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
             side.set_major_formatter("{x:g}")
             side.set_minor_formatter(NullFormatter())
-
-
-def marginal(axis, after, before):
-    """Draw the densities of posterior (filled) and prior (dashed)."""
-    margin = 0.3 * np.ptp(after)
-    grid = np.linspace(after.min() - margin, after.max() + margin, 400)
-    values = density(after, grid)
-    axis.fill_between(grid, values, color=BLUE, alpha=0.25, linewidth=0)
-    axis.plot(grid, values, color=BLUE)
-    axis.plot(grid, density(before, grid), color=VERMILION, linestyle="--")
-    axis.set(yticks=[], ylim=(0, None), xlim=(grid[0], grid[-1]))
-    axis.spines["left"].set_visible(False)
-
-
-def joint(axis, x, y, bins=48):
-    """Draw contours that hold 50 % and 90 % of the draws, from a smoothed histogram."""
-    limits = [(v.min() - 0.3 * np.ptp(v), v.max() + 0.3 * np.ptp(v)) for v in (x, y)]
-    counts, x_edges, y_edges = np.histogram2d(x, y, bins, limits)
-    smooth = gaussian_filter(counts, 1.8)
-    ordered = np.sort(smooth.ravel())[::-1]
-    held = np.cumsum(ordered) / ordered.sum()
-    levels = [ordered[np.searchsorted(held, share)] for share in (0.9, 0.5)]
-    centres = [(edges[:-1] + edges[1:]) / 2 for edges in (x_edges, y_edges)]
-    axis.contourf(*centres, smooth.T, [*levels, smooth.max() * 1.01], colors=("#B3D5E8", "#5AA3CF"))
-    axis.contour(*centres, smooth.T, levels, colors=BLUE, linewidths=0.9)
 
 
 def event_colours(count):

@@ -9,13 +9,21 @@ import textwrap
 import numpy as np
 from matplotlib.colors import LogNorm
 
-from bayesquake.report.figures import BLUE, COLOURS, GREY, INK, VERMILION, new_figure, styled
+from bayesquake.report.figures import (
+    BLUE,
+    COLOURS,
+    GREY,
+    INK,
+    VERMILION,
+    joint,
+    marginal,
+    new_figure,
+    styled,
+)
 
 from .drawing import (
     FEW,
     event_colours,
-    joint,
-    marginal,
     name_places,
     plain_log_ticks,
     sorted_intervals,

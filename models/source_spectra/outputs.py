@@ -74,7 +74,6 @@ def complete(
     moment=None,
     shear_velocity=None,
     rupture_models="all",
-    noise=False,
     priors=None,
 ):
     """Check the options and return what computes the further groups of a result.
@@ -82,7 +81,7 @@ def complete(
     Parameters
     ----------
     dataset : xarray.Dataset
-    form, noise
+    form : str
         As in `arrays.prepare`.
     moment : float, optional
         M0 of event 1 (N m), where the data set has none.
@@ -334,9 +333,8 @@ def _discrepancy_of_cluster(values, arrays):
 
 def _above_noise(values, log_power, log_noise, log_s2, nu, mask, noise):
     """Return ln of the expected powers, which take the place of S² where there is noise."""
-    box = noise.box
     return draw_log_expected(
-        values["key"], log_power, log_noise, log_s2, nu, mask, box, PATH_VALUES
+        values["key"], log_power, log_noise, log_s2, nu, mask, noise.box, PATH_VALUES
     )
 
 

@@ -19,7 +19,7 @@ from jax.scipy.special import logsumexp
 from .likelihood import f_constants, log_f_density, log_f_slopes
 from .model import pair_location
 
-__all__ = ["Grid", "applies", "exact_draws", "pair_grid"]
+__all__ = ["Grid", "applies", "exact_draws", "grid_moments", "pair_grid"]
 
 PRIOR_WIDTHS = 5.0
 """Half-width of the first grid, in prior standard deviations."""
@@ -137,17 +137,30 @@ def exact_draws(key, arrays, priors, count):
     return {name: jnp.where(holds, x, jnp.nan)[:, None] for name, x in values.items()}
 
 
+def grid_moments(grid):
+    """Return mean and standard deviation of every axis, and of m, (parameter, 2)."""
+    weight = _weight(grid)
+    axes = jnp.meshgrid(*grid.axes, indexing="ij")
+    found = []
+    for x, variance in [*((axis, 0.0) for axis in axes), (grid.m_mean, grid.m_sd**2)]:
+        mean = (weight * x).sum()
+        found.append((mean, jnp.sqrt((weight * ((x - mean) ** 2 + variance)).sum())))
+    return jnp.array(found)
+
+
+def _weight(grid):
+    weight = jnp.exp(grid.log_density - grid.log_density.max())
+    return weight / weight.sum()
+
+
 def _holds(grid):
     """Return whether the grid is wide and fine enough for the posterior."""
-    weight = jnp.exp(grid.log_density - grid.log_density.max())
-    weight = weight / weight.sum()
+    weight, moments = _weight(grid), grid_moments(grid)
     holds = jnp.isfinite(grid.log_density).all()
     for i, axis in enumerate(grid.axes):
         marginal = weight.sum(axis=tuple(j for j in range(len(grid.axes)) if j != i))
-        mean = (marginal * axis).sum()
-        sd = jnp.sqrt((marginal * (axis - mean) ** 2).sum())
         holds &= jnp.maximum(marginal[0], marginal[-1]) < LARGEST_EDGE
-        holds &= axis[1] - axis[0] < WIDEST_STEP * sd
+        holds &= axis[1] - axis[0] < WIDEST_STEP * moments[i, 1]
     return holds
 
 

@@ -5,14 +5,13 @@ independent over events, traces and frequencies unless neighbouring bins are tol
 their estimates.
 """
 
-import hashlib
-
 import jax
 import jax.numpy as jnp
 import numpy as np
 import xarray as xr
 
 from bayesquake.errors import OptionError
+from bayesquake.io.catalog import content_hash
 from bayesquake.priors import resolve_priors
 
 from .spectrum import RUPTURE_MODELS, SHAPES, STRESS_DROP_FACTOR, log_source_spectrum
@@ -88,8 +87,8 @@ def simulate(key, design=None, parameters=None, *, priors=None):
     make = _cluster if design["events"] else _pairs
     dataset = make(key_data, design, values, log_f)
     dataset.attrs |= {"nu_max": _nu_max(design), "half_bandwidth_hz": 0.0, "source": "simulated"}
-    powers = [dataset[name].to_numpy().tobytes() for name in sorted(dataset.data_vars)]
-    dataset.attrs["content_hash"] = hashlib.sha256(b"".join(powers)).hexdigest()
+    hashed = [dataset[name] for name in sorted(dataset.data_vars)]
+    dataset.attrs["content_hash"] = content_hash(*hashed)
     return values, dataset
 
 

@@ -17,6 +17,7 @@ curvature :math:`\nu_1 \nu_2 / (2 (\nu_1 + \nu_2 + 2))` by its location.
 import jax
 import jax.numpy as jnp
 
+from . import quadrature
 from .likelihood import log_f_density, log_f_slopes
 from .model import pair_location
 
@@ -28,8 +29,7 @@ PARAMETERS = ("dln_fc", "ln_fc1", "ln_moment_ratio")
 
 def applies(arrays):
     """Return whether these three are the unknowns of a pair."""
-    others = (arrays.trace_mask, arrays.noise, arrays.stress_drop, arrays.nu_max)
-    return all(part is None for part in others) and arrays.falloff is not None
+    return arrays.nu_max is None and quadrature.applies(arrays)
 
 
 def posterior_slopes(position, arrays, priors):

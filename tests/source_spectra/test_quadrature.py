@@ -6,7 +6,12 @@ import numpy as np
 import pytest
 
 import bayesquake as bq
-from bayesquake.models.source_spectra.quadrature import applies, exact_draws, pair_grid
+from bayesquake.models.source_spectra.quadrature import (
+    applies,
+    exact_draws,
+    grid_moments,
+    pair_grid,
+)
 from bayesquake.priors import resolve_priors
 from bayesquake.target import target_of_arrays
 
@@ -33,18 +38,7 @@ def moments(arrays, refine):
     """Return mean and standard deviation of ln f1, d and m, (pair, 3, 2)."""
 
     def of_pair(one):
-        grid = pair_grid(one, PRIORS, refine)
-        weight = jnp.exp(grid.log_density - grid.log_density.max())
-        weight = weight / weight.sum()
-        found = []
-        for x, variance in (
-            (grid.axes[0][:, None], 0.0),
-            (grid.axes[1][None, :], 0.0),
-            (grid.m_mean, grid.m_sd**2),
-        ):
-            mean = (weight * x).sum()
-            found.append((mean, jnp.sqrt((weight * ((x - mean) ** 2 + variance)).sum())))
-        return jnp.array(found)
+        return grid_moments(pair_grid(one, PRIORS, refine))
 
     return np.asarray(one_by_one(of_pair, arrays))
 

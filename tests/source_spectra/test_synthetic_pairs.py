@@ -1,13 +1,12 @@
 """Sixty simulated pairs with reference posteriors, where the accompanying data are present."""
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 import pytest
 import xarray as xr
 
 import bayesquake as bq
-from bayesquake.models.source_spectra.quadrature import pair_grid
+from bayesquake.models.source_spectra.quadrature import grid_moments, pair_grid
 from bayesquake.priors import resolve_priors
 
 MODEL = bq.load_model("source_spectra")
@@ -30,18 +29,7 @@ def wide_quadrature(path):
     priors = {name: prior.distribution() for name, prior in resolve_priors(MODEL).items()}
 
     def of_pair(one):
-        grid = pair_grid(jax.tree.map(lambda x: x[None], one), priors, 2)
-        weight = jnp.exp(grid.log_density - grid.log_density.max())
-        weight = weight / weight.sum()
-        found = []
-        for x, variance in (
-            (grid.axes[0][:, None], 0.0),
-            (grid.axes[1][None, :], 0.0),
-            (grid.m_mean, grid.m_sd**2),
-        ):
-            mean = (weight * x).sum()
-            found.append((mean, jnp.sqrt((weight * ((x - mean) ** 2 + variance)).sum())))
-        return jnp.array(found)
+        return grid_moments(pair_grid(jax.tree.map(lambda x: x[None], one), priors, 2))
 
     arrays = MODEL.prepare(MODEL.read(path))
     return np.asarray(jax.jit(lambda arrays: jax.lax.map(of_pair, arrays))(arrays))

@@ -1,0 +1,72 @@
+"""What experiments of several entries share: the run through them, and data beside the checkout."""
+
+from pathlib import Path
+
+import pandas as pd
+
+from bayesquake.errors import BayesquakeError
+
+__all__ = ["DataAbsentError", "accompanying_data", "run_each", "require_file"]
+
+
+class DataAbsentError(BayesquakeError):
+    """Data that an entry needs are not installed."""
+
+
+def accompanying_data(name):
+    """Return a folder of the data that accompany the checkout, or None where they are absent."""
+    checkout = Path(__file__).parents[1]
+    for root in (checkout.parent, checkout):
+        if (root / "shared" / "data" / name).is_dir():
+            return root / "shared" / "data" / name
+    return None
+
+
+def require_file(folder, file, name):
+    """Return the path of a file in the folder that `accompanying_data` gave for a name.
+
+    Raises
+    ------
+    DataAbsentError
+        It is not there.
+    """
+    if folder is None or not (folder / file).is_file():
+        raise DataAbsentError(
+            f"{file} is absent: it belongs in ../shared/data/{name} beside the checkout"
+        )
+    return folder / file
+
+
+def run_each(entries, study, out, progress=None):
+    """Run entries into subfolders of ``out`` and write ``summary.csv``.
+
+    Parameters
+    ----------
+    entries : mapping of str to callable
+        Each takes the study and its own folder, and returns its result in one line.
+    study : object
+        What the entries share.
+    out : path
+        Made if absent.
+    progress : callable, optional
+        Called as ``progress(done, total, entry)`` before every entry and at the end.
+
+    Returns
+    -------
+    dict of str
+        One line per entry.
+    """
+    summary = {}
+    for done, (name, run) in enumerate(entries.items()):
+        if progress is not None:
+            progress(done, len(entries), name)
+        folder = Path(out) / name
+        folder.mkdir(parents=True, exist_ok=True)
+        try:
+            summary[name] = run(study, folder)
+        except DataAbsentError as reason:
+            summary[name] = f"skipped: {reason}"
+        pd.Series(summary, name="result").to_csv(Path(out) / "summary.csv", index_label="entry")
+    if progress is not None:
+        progress(len(entries), len(entries), "done")
+    return summary
