@@ -12,13 +12,13 @@ import numpy as np
 from tinygp import kernels, noise
 from tinygp.solvers import QuasisepSolver
 
-from bayesquake.models.aftershock_rate.detection import (
+from bayesquake.models.aftershock_rate.gp import matern32
+from bayesquake.models.aftershock_rate.grid import EARLIEST_DAYS, quadrature_points
+from bayesquake.physics.detection_function import (
     log_detected_density,
     log_detected_fraction,
 )
-from bayesquake.models.aftershock_rate.gp import matern32
-from bayesquake.models.aftershock_rate.grid import EARLIEST_DAYS, quadrature_points
-from bayesquake.models.aftershock_rate.omori import log_omori_integral, omori_utsu_log_rate
+from bayesquake.physics.omori import log_omori_integral, omori_utsu_log_rate
 
 __all__ = ["dense_process", "log_density", "start", "state_space_process"]
 

@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 
 from bayesquake.io.results import write_netcdf
-from bayesquake.models.aftershock_rate.detection import detection_probability
+from bayesquake.physics.detection_function import detection_probability
 from bayesquake.priors import resolve_priors
 from bayesquake.zoo import load_model
 

@@ -4,7 +4,7 @@ import jax
 import numpy as np
 from scipy.optimize import minimize
 
-from bayesquake.models.aftershock_rate.omori import log_omori_integral
+from bayesquake.physics.omori import log_omori_integral
 
 __all__ = ["b_aki", "b_positive", "fit_omori", "expected_count"]
 

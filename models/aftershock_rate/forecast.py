@@ -10,7 +10,7 @@ import numpy as np
 from scipy.special import logsumexp
 from scipy.stats import poisson
 
-from .omori import log_omori_integral
+from bayesquake.physics.omori import log_omori_integral
 
 __all__ = ["interval", "log_expected_count", "log_score"]
 

@@ -15,9 +15,9 @@ import jax.numpy as jnp
 import numpy as np
 
 from bayesquake.errors import OptionError
+from bayesquake.physics.detection_function import rounding_quadrature
 
 from . import gp
-from .detection import rounding_quadrature
 
 __all__ = [
     "EARLIEST_DAYS",

@@ -7,16 +7,21 @@ r"""The likelihood of a detected catalogue, in the order of its equation.
 
 With a completeness cut the exponential in the integral becomes
 :math:`e^{\beta M_0} A(M_c)`; with rounded magnitudes the density of :math:`M_i` is
-averaged over its bin (module `detection`).
+averaged over its bin (module `bayesquake.physics.detection_function`).
 """
 
 from typing import Any, NamedTuple
 
 import jax.numpy as jnp
 
+from bayesquake.physics.detection_function import (
+    log_detected_density,
+    log_detected_fraction,
+    log_fraction_above,
+)
+from bayesquake.physics.omori import log_omori_integral, omori_utsu_log_rate
+
 from . import grid
-from .detection import log_detected_density, log_detected_fraction, log_fraction_above
-from .omori import log_omori_integral, omori_utsu_log_rate
 
 __all__ = [
     "Parameters",

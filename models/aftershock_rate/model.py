@@ -15,9 +15,10 @@ import numpyro
 import numpyro.distributions as dist
 from numpyro.distributions.transforms import AffineTransform
 
+from bayesquake.physics.omori import log_omori_integral
+
 from . import gp
 from .likelihood import Parameters, log_likelihood
-from .omori import log_omori_integral
 
 __all__ = ["MAGNITUDE_OF_COUNT", "aftershock_rate"]
 

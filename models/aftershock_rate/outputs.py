@@ -8,9 +8,9 @@ import numpy as np
 import xarray as xr
 
 from bayesquake.errors import OptionError
+from bayesquake.physics.detection_function import detection_probability, magnitude_cdf
 from bayesquake.zoo import Folds
 
-from .detection import detection_probability, magnitude_cdf
 from .forecast import log_expected_count
 from .grid import interpolate, time_bins
 from .likelihood import (

@@ -29,11 +29,11 @@ from scipy.optimize import minimize
 from scipy.special import log_ndtr
 
 from bayesquake.errors import BayesquakeError, OptionError, PriorError
+from bayesquake.physics.detection_function import log_detected_density, log_detected_fraction
+from bayesquake.physics.omori import log_exprel, omori_utsu_log_rate
 from bayesquake.priors import read_priors, resolve_priors
 
-from .detection import log_detected_density, log_detected_fraction
 from .forecast import log_expected_count
-from .omori import log_exprel, omori_utsu_log_rate
 
 __all__ = ["TwoStageFit", "fit_two_stage"]
 

@@ -7,7 +7,6 @@ import xarray as xr
 from scipy.special import log_ndtr
 
 from bayesquake.models.aftershock_rate import grid
-from bayesquake.models.aftershock_rate.detection import log_fraction_above
 from bayesquake.models.aftershock_rate.likelihood import (
     Parameters,
     cumulative_events,
@@ -15,7 +14,8 @@ from bayesquake.models.aftershock_rate.likelihood import (
     log_likelihood,
     log_likelihood_of_cells,
 )
-from bayesquake.models.aftershock_rate.omori import log_omori_integral
+from bayesquake.physics.detection_function import log_fraction_above
+from bayesquake.physics.omori import log_omori_integral
 
 M0, T, KNOTS = 6.8, 2.0, 97
 VARIANTS = ("continuous", "rounded", "cut", "rounded and cut")

@@ -7,7 +7,6 @@ from scipy.stats import ks_2samp, kstest, norm
 
 from bayesquake.errors import OptionError, SimulationError
 from bayesquake.models.aftershock_rate import grid
-from bayesquake.models.aftershock_rate.detection import magnitude_cdf
 from bayesquake.models.aftershock_rate.likelihood import (
     Parameters,
     cumulative_events,
@@ -23,6 +22,7 @@ from bayesquake.models.aftershock_rate.simulate import (
     simulate_complete,
     simulate_detected,
 )
+from bayesquake.physics.detection_function import magnitude_cdf
 
 KNOTS = knots_of(DESIGN)
 PARAMETERS = {

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bayesquake.models.aftershock_rate.omori import (
+from bayesquake.physics.omori import (
     SERIES_BELOW,
     log_exprel,
     log_omori_integral,

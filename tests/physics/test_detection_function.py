@@ -9,7 +9,7 @@ from scipy.integrate import quad
 from scipy.special import log_ndtr, logsumexp
 from scipy.stats import exponnorm, norm
 
-from bayesquake.models.aftershock_rate.detection import (
+from bayesquake.physics.detection_function import (
     detection_probability,
     log_detected_density,
     log_detected_fraction,

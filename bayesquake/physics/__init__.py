@@ -1,0 +1,1 @@
+"""Forward code that two or more models share."""
