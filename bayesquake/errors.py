@@ -7,16 +7,24 @@ what to do about it. The command line prints that sentence and exits with 2.
 
 __all__ = [
     "BayesquakeError",
+    "BelowCompletenessError",
     "CatalogError",
+    "CatalogTimeError",
     "DriverError",
+    "DuplicateEventError",
+    "EmptyWindowError",
     "InitialPointError",
+    "MissingMagnitudeBinError",
     "ModelNotFoundError",
     "OptionError",
+    "OutsidePolygonError",
+    "PolygonError",
     "PriorError",
     "ReferencePosteriorError",
     "ResultError",
     "SimulationError",
     "SpectraError",
+    "SupercriticalError",
 ]
 
 
@@ -26,6 +34,34 @@ class BayesquakeError(Exception):
 
 class CatalogError(BayesquakeError):
     """An earthquake catalogue cannot be read or breaks a model's conditions."""
+
+
+class CatalogTimeError(CatalogError):
+    """Origin times are missing, out of order or contradict the window."""
+
+
+class BelowCompletenessError(CatalogError):
+    """Events lie below the magnitude of completeness."""
+
+
+class MissingMagnitudeBinError(CatalogError):
+    """The step to which magnitudes are rounded is not stated."""
+
+
+class DuplicateEventError(CatalogError):
+    """Two events bear one identifier."""
+
+
+class OutsidePolygonError(CatalogError):
+    """Target events lie outside the target region."""
+
+
+class EmptyWindowError(CatalogError):
+    """The window has no length or holds no target events."""
+
+
+class PolygonError(BayesquakeError):
+    """A polygon cannot be read, crosses itself or has no area."""
 
 
 class OptionError(BayesquakeError):
@@ -54,6 +90,10 @@ class InitialPointError(BayesquakeError):
 
 class SimulationError(BayesquakeError):
     """A simulator cannot produce a data set for the given parameters."""
+
+
+class SupercriticalError(SimulationError):
+    """Events would have one offspring or more each, and the sequence would never end."""
 
 
 class ResultError(BayesquakeError):

@@ -14,6 +14,7 @@ from obspy.core.event import Catalog, Event, Magnitude, Origin
 from bayesquake.errors import CatalogError
 from bayesquake.io.catalog import (
     content_hash,
+    count_from,
     days_after,
     describe_event,
     iso_time,
@@ -303,6 +304,63 @@ def test_an_event_without_time_or_magnitude_is_named(tmp_path, lacking):
     catalog.write(str(tmp_path / "odd.xml"), format="QUAKEML")
     with pytest.raises(CatalogError, match=rf"odd\.xml, event index 7 .*the-odd-one.*{lacking}"):
         read_catalog(tmp_path / "odd.xml")
+
+
+def test_plane_coordinates_identifiers_and_further_columns_are_carried(tmp_path):
+    rows = [(7, 1.0, 3.0, 10.5, -2.0, 0.25, "a"), ("", 2.0, 3.5, 11.5, -3.0, "", "b")]
+    path = write_csv(
+        tmp_path / "plane.csv", ("id", "t_days", "mag", "x_km", "Y", "Sharpness", "place"), rows
+    )
+    dataset = read_catalog(path, columns=["Sharpness"], optional_columns=["target"])
+    np.testing.assert_array_equal(dataset["x"], [10.5, 11.5])
+    np.testing.assert_array_equal(dataset["y"], [-2, -3])
+    np.testing.assert_array_equal(dataset["Sharpness"], [0.25, np.nan])
+    assert dataset["event_id"].to_numpy().tolist() == ["7", ""]
+    assert "target" not in dataset
+    again = read_catalog(dataset, optional_columns=["Sharpness", "target"])
+    xr.testing.assert_identical(again, dataset)
+    assert "Sharpness" not in read_catalog(path)
+    for variable in dataset.variables.values():
+        assert {"units", "long_name"} <= set(variable.attrs)
+
+
+def test_identifiers_of_quakeml_are_carried_and_do_not_change_the_hash(tmp_path):
+    catalog = obspy_catalog()
+    catalog.write(str(tmp_path / "events.xml"), format="QUAKEML")
+    dataset = read_catalog(tmp_path / "events.xml")
+    assert dataset["event_id"].to_numpy().tolist() == [str(e.resource_id) for e in catalog]
+    names = ("time", "magnitude", "longitude", "latitude", "depth")
+    assert dataset.attrs["content_hash"] == content_hash(*(dataset[name] for name in names))
+
+
+def test_identifiers_that_obspy_makes_up_are_left_out(tmp_path):
+    obspy_catalog().write(str(tmp_path / "events.zmap"), format="ZMAP")
+    dataset = read_catalog(tmp_path / "events.zmap")
+    assert "event_id" not in dataset.coords
+    xr.testing.assert_identical(read_catalog(tmp_path / "events.zmap"), dataset)
+
+
+def test_further_columns_that_are_absent_are_named(tmp_path):
+    path = write_csv(tmp_path / "a.csv", ("t_days", "mag", "q", "q"), [(1, 2, 3, 4)])
+    with pytest.raises(CatalogError, match=r"a\.csv, line 1: no column sharpness"):
+        read_catalog(path, columns=["sharpness"])
+    with pytest.raises(CatalogError, match=r"a\.csv, line 1: two columns are named q"):
+        read_catalog(path, columns=["q"])
+    with pytest.raises(CatalogError, match=r"catalogue: .*no column sharpness"):
+        read_catalog(obspy_catalog(), columns=["sharpness"])
+    with pytest.raises(CatalogError, match="no variable sharpness"):
+        read_catalog(read_catalog(path), columns=["sharpness"])
+
+
+@given(
+    microseconds=st.lists(st.integers(-(10**15), 10**15), min_size=1, max_size=20),
+    zeros=st.tuples(st.integers(-(10**15), 10**15), st.integers(-(10**15), 10**15)),
+)
+def test_times_do_not_depend_on_where_they_were_counted_from(microseconds, zeros):
+    day = 86_400_000_000
+    first, second = ((np.array(microseconds) - zero) / day for zero in zeros)
+    moved = count_from((zeros[1] - zeros[0]) / day, first)
+    np.testing.assert_array_equal(moved, second)
 
 
 def test_a_data_set_is_read_as_it_is():

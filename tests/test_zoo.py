@@ -12,7 +12,7 @@ from bayesquake.diagnostics.reference import open_reference, reference_target
 from bayesquake.inference.compilation import recorded_compilations
 from bayesquake.priors import Prior, resolve_priors
 from bayesquake.target import target_of_arrays
-from bayesquake.zoo import card, simulate_accepted
+from bayesquake.zoo import card, options_of, simulate_accepted
 
 CASES = [
     (name, i) for name in bq.list_models() for i in range(len(bq.load_model(name).small_problems))
@@ -145,7 +145,9 @@ def test_a_replicate_has_the_design_of_its_data_set(case):
     values = target.prior_draw(jax.random.key(1), target.data)
     truth, _, _ = simulate_accepted(model, jax.random.key(1), problem.design)
     values = {name: np.asarray(value) for name, value in values.items()} | truth
-    replica = model.replicate(jax.random.key(2), values, dataset)
+    taken = options_of(model.replicate)
+    options = {name: value for name, value in problem.options.items() if name in taken}
+    replica = model.replicate(jax.random.key(2), values, dataset, **options)
     assert set(replica.data_vars) == set(dataset.data_vars)
     shared = set(dataset.attrs) - {"source", "content_hash"}
     assert all(

@@ -9,6 +9,7 @@ they matter is for the model's reader to say.
 
 import hashlib
 import os
+import re
 import warnings
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,7 @@ from bayesquake.errors import CatalogError
 
 __all__ = [
     "content_hash",
+    "count_from",
     "days_after",
     "describe_event",
     "iso_time",
@@ -33,6 +35,8 @@ ATTRIBUTES = {
     "longitude": {"units": "degrees_east", "long_name": "longitude of the hypocentre"},
     "latitude": {"units": "degrees_north", "long_name": "latitude of the hypocentre"},
     "depth": {"units": "km", "long_name": "depth of the hypocentre", "positive": "down"},
+    "x": {"units": "km", "long_name": "plane coordinate x of the epicentre"},
+    "y": {"units": "km", "long_name": "plane coordinate y of the epicentre"},
 }
 REQUIRED = ("time", "magnitude")
 LINE, INDEX = "line", "event index"
@@ -45,7 +49,13 @@ COLUMNS = {
     "longitude": ("lon", "longitude"),
     "latitude": ("lat", "latitude"),
     "depth": ("depth_km", "depth"),
+    "x": ("x_km", "x"),
+    "y": ("y_km", "y"),
 }
+IDENTIFIERS = ("event_id", "id")
+FORMATS_WITH_IDENTIFIERS = (None, "QUAKEML", "SCML", "SC3ML")
+"""None stands for events that were made in memory."""
+RANDOM_IDENTIFIER = r"smi:local/[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}"
 QUANTITY_OF_COLUMN = {name: quantity for quantity, names in COLUMNS.items() for name in names}
 
 NUMBER = r"[+-]?(?:(?:\d+\.?\d*|\.\d+)(?:e[+-]?\d+)?|inf|infinity)"
@@ -56,7 +66,7 @@ CLOCKS_AGREE_DAYS, CLOCKS_AGREE_RELATIVE = 0.005, 1e-3
 """Printed days may differ from the UTC times by this sum: two decimals or three digits."""
 
 
-def read_catalog(source, *, format=None):
+def read_catalog(source, *, columns=(), optional_columns=(), format=None):
     """Read an earthquake catalogue.
 
     Parameters
@@ -67,9 +77,14 @@ def read_catalog(source, *, format=None):
         file are found by name, in any order: ``t_days`` (days, relative to the file's own
         t = 0) or ``time_utc`` (ISO 8601, UTC), ``mag``, and optionally ``lon``, ``lat``
         (degrees) and ``depth_km``; ``time`` (days if numeric, else ISO 8601), ``magnitude``,
-        ``longitude``, ``latitude`` and ``depth`` (km) serve as well. A file with both
+        ``longitude``, ``latitude`` and ``depth`` (km) serve as well, and so do ``x_km`` and
+        ``y_km`` (or ``x``, ``y``) and ``event_id`` (or ``id``). A file with both
         ``t_days`` and ``time_utc`` takes t = 0 from the first and the exact times from the
         second.
+    columns : sequence of str
+        Further columns of numbers to carry, by their names in the CSV file or data set.
+    optional_columns : sequence of str
+        The same, but a column that is not there is passed over.
     format : str, optional
         ``"CSV"`` or the name of an ObsPy event format; detected by default.
 
@@ -77,10 +92,11 @@ def read_catalog(source, *, format=None):
     -------
     xarray.Dataset
         Variables ``time`` (event,) in days and ``magnitude`` (event,); where known
-        ``longitude``, ``latitude`` (degrees) and ``depth`` (km). Coordinate ``row``: the line
-        in a CSV file, else the index in the catalogue. Attributes ``reference_time`` (ISO 8601
-        time of t = 0, or ""), ``time_origin`` ("file" or "earliest event"), ``source`` and
-        ``content_hash`` (SHA-256 of the numbers).
+        ``longitude``, ``latitude`` (degrees), ``depth``, ``x`` and ``y`` (km), and the further
+        columns under their names. Coordinates ``row``: the line in a CSV file, else the index
+        in the catalogue; and where known ``event_id``, text that is "" for an event without
+        one. Attributes ``reference_time`` (ISO 8601 time of t = 0, or ""), ``time_origin``
+        ("file" or "earliest event"), ``source`` and ``content_hash`` (SHA-256 of the numbers).
 
     Raises
     ------
@@ -89,11 +105,11 @@ def read_catalog(source, *, format=None):
         number or time; an event lacks an origin time or a magnitude.
     """
     if isinstance(source, xr.Dataset):
-        return _from_dataset(source)
+        return _from_dataset(source, columns, optional_columns)
     if isinstance(source, str | os.PathLike):
-        return _from_file(Path(source), format)
+        return _from_file(Path(source), columns, optional_columns, format)
     if hasattr(source, "events"):
-        return _from_obspy(source, "catalogue")
+        return _from_obspy(source, "catalogue", columns)
     raise CatalogError(
         f"a catalogue cannot be read from {type(source).__name__}; "
         "give a file path, an obspy.Catalog or an xarray.Dataset"
@@ -163,6 +179,26 @@ def days_after(reference_time, moment):
     return float(_days_between(_utc(reference_time), _utc(moment)))
 
 
+def count_from(zero, days):
+    """Return times counted from another zero, exact to the microsecond.
+
+    Parameters
+    ----------
+    zero : float
+        The new t = 0, in days after the old one.
+    days : array_like
+        Days after the old t = 0.
+
+    Returns
+    -------
+    ndarray
+        Days after the new t = 0. Where the times are whole microseconds they do not depend on
+        where they were counted from before.
+    """
+    microseconds = np.round(np.asarray(days, np.float64) * MICROSECONDS_PER_DAY)
+    return (microseconds - np.round(zero * MICROSECONDS_PER_DAY)) / MICROSECONDS_PER_DAY
+
+
 def content_hash(*arrays):
     """Return the SHA-256 of numbers, as float64 in the order given.
 
@@ -185,7 +221,7 @@ def content_hash(*arrays):
     return digest.hexdigest()
 
 
-def _from_file(path, format):
+def _from_file(path, columns, optional, format):
     if not path.is_file():
         reason = "is a folder" if path.is_dir() else "does not exist"
         raise CatalogError(f"{path} {reason}; give the path of a catalogue file")
@@ -197,7 +233,7 @@ def _from_file(path, format):
         header, _ = _header(path)
         is_csv = path.suffix.lower() == ".csv" or "mag" in header or "magnitude" in header
     if is_csv:
-        return _from_csv(path)
+        return _from_csv(path, columns, optional)
 
     import obspy
 
@@ -211,11 +247,13 @@ def _from_file(path, format):
             "give a CSV file with the columns t_days or time_utc and mag, or a format that "
             "obspy.read_events knows, such as QuakeML or ZMAP"
         ) from error
-    return _from_obspy(catalog, path.name)
+    return _from_obspy(catalog, path.name, columns)
 
 
-def _from_csv(path):
+def _from_csv(path, columns, optional):
     header, header_line = _header(path)
+    further = {name.lower(): name for name in optional if name.lower() in header}
+    further |= {name.lower(): name for name in columns}
     name_of = {QUANTITY_OF_COLUMN[name]: name for name in header if name in QUANTITY_OF_COLUMN}
     lacking = [] if {"t_days", "time_utc", "time"} & set(name_of) else ["t_days or time_utc"]
     lacking += [] if "magnitude" in name_of else ["mag"]
@@ -224,25 +262,33 @@ def _from_csv(path):
             f"{path}, line {header_line}: no column {' and no column '.join(lacking)} in the "
             "header; name the columns t_days or time_utc, mag [, lon, lat, depth_km]"
         )
-    table = _csv_cells(path, header, header_line)
+    for column, name in further.items():
+        if column not in header:
+            raise CatalogError(
+                f"{path}, line {header_line}: no column {name} in the header; add it"
+            )
+    table = _csv_cells(path, header, header_line, further)
     if "time" in name_of:
         counts_days = table["time"].str.fullmatch(NUMBER, case=False).mean() > 0.5
         name_of.setdefault("t_days" if counts_days else "time_utc", name_of.pop("time"))
 
-    columns = {
+    numbers = {
         quantity: _numbers(table[name], path)
         for quantity, name in name_of.items()
         if quantity != "time_utc"
     }
-    days = columns.pop("t_days", None)
+    days = numbers.pop("t_days", None)
     if "time_utc" in name_of:
         times = _times(table[name_of["time_utc"]], path)
-        columns["time"], reference_time = _clock_days(times, days, table.index, path)
+        numbers["time"], reference_time = _clock_days(times, days, table.index, path)
     else:
-        columns["time"], reference_time = days, ""
+        numbers["time"], reference_time = days, ""
+    identifier = next((name for name in IDENTIFIERS if header.count(name) == 1), None)
     return _assemble(
-        columns,
+        numbers,
         rows=(LINE, table.index),
+        identifiers=None if identifier is None else table[identifier],
+        further={name: _numbers(table[column], path) for column, name in further.items()},
         reference_time=reference_time,
         time_origin="earliest event" if days is None else "file",
         source=path.name,
@@ -259,7 +305,7 @@ def _header(path):
     return [name.strip(' \t\r\n"').lower() for name in line.split(",")], number
 
 
-def _csv_cells(path, header, header_line):
+def _csv_cells(path, header, header_line, further):
     """Return the cells of the known columns as stripped strings, indexed by line."""
     try:
         with warnings.catch_warnings():
@@ -297,7 +343,12 @@ def _csv_cells(path, header, header_line):
             raise CatalogError(
                 f"{path}, line {header_line}: more than one column gives the {quantity}; keep one"
             )
-    return table[known]
+    for name in further:
+        if header.count(name) > 1:
+            raise CatalogError(
+                f"{path}, line {header_line}: two columns are named {name}; keep one"
+            )
+    return table.loc[:, [name in (*known, *further, *IDENTIFIERS) for name in header]]
 
 
 def _numbers(cells, path):
@@ -359,7 +410,12 @@ def _clock_days(times, printed_days, lines, path):
     return days, _iso(zero)
 
 
-def _from_obspy(catalog, source):
+def _from_obspy(catalog, source, columns):
+    if columns:
+        raise CatalogError(
+            f"{source}: an ObsPy catalogue has no column {columns[0]}; "
+            "write the catalogue as a CSV file with that column"
+        )
     if len(catalog) == 0:
         raise CatalogError(f"{source} holds no events; a catalogue needs at least one")
     origins = [event.preferred_origin() or next(iter(event.origins), None) for event in catalog]
@@ -383,10 +439,18 @@ def _from_obspy(catalog, source):
             "depth": _numbers_of(origins, "depth") / 1000,
         },
         rows=(INDEX, np.arange(len(origins))),
+        identifiers=[_identifier(event) for event in catalog],
         reference_time=_iso(moments.min()),
         time_origin="earliest event",
         source=source,
     )
+
+
+def _identifier(event):
+    """Return the identifier of an event, "" where ObsPy made up a random one on reading."""
+    identifier = str(event.resource_id)
+    written = getattr(event, "_format", None) in FORMATS_WITH_IDENTIFIERS
+    return identifier if written or not re.fullmatch(RANDOM_IDENTIFIER, identifier) else ""
 
 
 def _numbers_of(objects, name):
@@ -415,8 +479,9 @@ def _restore_zmap_times(catalog, path):
                 origin.time = time
 
 
-def _from_dataset(dataset):
-    for name in REQUIRED:
+def _from_dataset(dataset, columns, optional):
+    further = [*columns, *(name for name in optional if name in dataset)]
+    for name in (*REQUIRED, *further):
         if name not in dataset:
             raise CatalogError(
                 f"the data set has no variable {name}; a catalogue has time (days) and magnitude "
@@ -431,8 +496,20 @@ def _from_dataset(dataset):
     if units not in ("d", "day", "days"):
         raise CatalogError(f"the data set gives time in {units!r}; convert it to days, units 'd'")
     rows = dataset.coords.get("row", xr.DataArray(np.arange(dataset.sizes["event"]), dims="event"))
+    identifiers = dataset.get(IDENTIFIERS[0])
+    if identifiers is not None and identifiers.dims != ("event",):
+        raise CatalogError(
+            f"{IDENTIFIERS[0]} of the data set must be on the one dimension event, not on "
+            f"{identifiers.dims}"
+        )
     return _assemble(
-        {name: dataset[name].to_numpy() for name in ATTRIBUTES if name in dataset},
+        {
+            name: dataset[name].to_numpy()
+            for name in ATTRIBUTES
+            if name in dataset and dataset[name].dims == ("event",)
+        },
+        identifiers=None if identifiers is None else identifiers.to_numpy(),
+        further={name: dataset[name].to_numpy() for name in further},
         rows=(rows.attrs.get("long_name", INDEX), rows.to_numpy()),
         reference_time=dataset.attrs.get("reference_time", ""),
         time_origin=dataset.attrs.get("time_origin", "file"),
@@ -440,7 +517,7 @@ def _from_dataset(dataset):
     )
 
 
-def _assemble(columns, rows, **attributes):
+def _assemble(columns, rows, identifiers=None, further=None, **attributes):
     meaning, numbers = rows
     arrays = {name: np.asarray(values, np.float64) for name, values in columns.items()}
     variables = {
@@ -448,9 +525,18 @@ def _assemble(columns, rows, **attributes):
         for name in ATTRIBUTES
         if name in REQUIRED or not np.isnan(arrays.get(name, np.nan)).all()
     }
-    row = ("event", np.asarray(numbers, np.int64), {"units": "1", "long_name": meaning})
+    for name, values in (further or {}).items():
+        if name not in ATTRIBUTES:
+            described = {"units": "1", "long_name": name}
+            variables[name] = ("event", np.asarray(values, np.float64), described)
+    coordinates = {
+        "row": ("event", np.asarray(numbers, np.int64), {"units": "1", "long_name": meaning})
+    }
+    if identifiers is not None and any(text := np.asarray(identifiers, str)):
+        described = {"units": "1", "long_name": "identifier of the event"}
+        coordinates["event_id"] = ("event", text, described)
     digest = content_hash(*(values for _, values, _ in variables.values()))
-    return xr.Dataset(variables, {"row": row}, {**attributes, "content_hash": digest})
+    return xr.Dataset(variables, coordinates, {**attributes, "content_hash": digest})
 
 
 def _days_between(zero, times):

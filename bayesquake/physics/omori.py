@@ -11,11 +11,26 @@ evaluated without cancellation there.
 """
 
 import jax.numpy as jnp
+import numpy as np
 
-__all__ = ["log_exprel", "log_omori_integral", "omori_utsu_log_rate"]
+__all__ = [
+    "log_exprel",
+    "log_omori_integral",
+    "log_omori_total",
+    "omori_fraction",
+    "omori_utsu_log_rate",
+    "tapered_omori_integral",
+]
 
 SERIES_BELOW = 1e-3
 """Size of y below which exprel(y) is summed as a series: truncation y⁵/720 < 2e-18."""
+
+TAPER_NODES, TAPER_WEIGHTS = np.polynomial.legendre.leggauss(48)
+TAPER_LENGTHS = 40.0
+"""The tapered decay is cut where e^{-t/τ} = 4e-18."""
+
+SLOWEST_DECAY = 1e-300
+"""Keeps 40 τ finite where there is no taper."""
 
 
 def log_exprel(y):
@@ -63,3 +78,38 @@ def log_omori_integral(start, end, log_c, p):
     q = 1.0 - p
     span = jnp.log1p((end - start) / (start + c))
     return q * jnp.log(start + c) + jnp.log(span) + log_exprel(q * span)
+
+
+def log_omori_total(log_c, p):
+    """Return the log of the integral of (t + c)^-p over all times after the event, for p > 1."""
+    return (1.0 - p) * log_c - jnp.log(p - 1.0)
+
+
+def omori_fraction(start, end, log_c, p):
+    """Return the share of aftershocks, out of all there ever are, in [start, end] (days), p > 1."""
+    q, c = 1.0 - p, jnp.exp(log_c)
+    before, after = q * jnp.log1p(start / c), q * jnp.log1p(end / c)
+    return -jnp.exp(before) * jnp.expm1(after - before)
+
+
+def tapered_omori_integral(start, end, log_c, p, decay_rate):
+    r"""Return the integral of e^{-t/τ} (t + c)^{-p} over [start, end].
+
+    By Gauss-Legendre nodes in s = ln(t + c), where the integrand is smooth for every p, p ≤ 1
+    included; incomplete gamma functions of negative order would cancel.
+
+    Parameters
+    ----------
+    start, end : arrays
+        Interval limits after the event (day), ``end >= start``.
+    log_c, p : scalars
+    decay_rate : scalar
+        1/τ (1/day); beyond 40 τ nothing is left.
+    """
+    c = jnp.exp(log_c)
+    furthest = TAPER_LENGTHS / jnp.maximum(decay_rate, SLOWEST_DECAY)
+    low, high = (jnp.log(jnp.minimum(t, furthest) + c)[..., None] for t in (start, end))
+    half = 0.5 * (high - low)
+    s = low + half * (1.0 + TAPER_NODES)
+    integrand = jnp.exp((1.0 - p) * s - decay_rate * (jnp.exp(s) - c))
+    return (half * TAPER_WEIGHTS * integrand).sum(axis=-1)

@@ -1,0 +1,47 @@
+"""Bayesian space-time ETAS: which events are background, and which triggered which."""
+
+from bayesquake.zoo import Model, SmallProblem, Whitening
+
+from . import arrays, data, figures, outputs, simulate, whitening
+from .model import event_classification
+from .quantities import PRIORS, QUANTITIES, calibrated
+
+__all__ = ["MODEL"]
+
+
+def recommended(prepared):
+    """Return the driver and settings: whitened coordinates need little adaptation."""
+    return {"driver": "nuts", "metric": "diagonal", "warmup": 200, "draws": 500}
+
+
+SMALL_DESIGN = {"minimum_events": 20, "maximum_events": 64, "side_km": 50.0}
+SMALL_PROBLEMS = (
+    SmallProblem(SMALL_DESIGN),
+    SmallProblem(SMALL_DESIGN | {"taper": True, "space": False}, {"taper": True, "space": False}),
+    SmallProblem(SMALL_DESIGN, {"background": "field", "basis_size": 3}),
+)
+
+MODEL = Model(
+    name="event_classification",
+    title="Background and triggered earthquakes by a space-time point process",
+    references=(
+        "Ogata 1998, doi:10.1023/A:1003403601725",
+        "Zhuang, Ogata & Vere-Jones 2002, doi:10.1198/016214502760046925",
+    ),
+    generative=event_classification,
+    priors=PRIORS,
+    simulate=simulate.simulate,
+    read=data.read,
+    prepare=arrays.prepare,
+    quantities=QUANTITIES,
+    calibrated=calibrated,
+    recommended=recommended,
+    complete=outputs.complete,
+    figures=figures.FIGURES,
+    design=simulate.DESIGN,
+    whitening=Whitening(
+        whitening.condition, whitening.forward, whitening.inverse, whitening.initial
+    ),
+    replicate=simulate.replicate,
+    small_problems=SMALL_PROBLEMS,
+)

@@ -1,0 +1,254 @@
+"""A data set as the padded arrays of the model, and the options that choose its form."""
+
+from typing import Any, NamedTuple
+
+import numpy as np
+import xarray as xr
+
+from bayesquake.errors import CatalogError, OptionError
+
+from .background import make_density, make_field
+from .pairs import Events, tile_size
+from .triggering import Tapered
+
+__all__ = ["Catalogue", "Magnitudes", "largest_magnitude", "prepare", "reference_magnitude"]
+
+SMALLEST_BUCKET = 64
+STEPS_PER_DOUBLING = 16
+"""Sizes of padded catalogues between a power of two and the next: at most 6 % is padding."""
+
+MAGNITUDE_MARGIN = 0.5
+"""The largest possible magnitude, unless given, lies this far above the largest observed one."""
+
+
+class Magnitudes(NamedTuple):
+    """Statistics of the target events' magnitudes.
+
+    Number; sum of Δm; span M = m_max - m_ref; rounding step δ (0 if continuous).
+    """
+
+    count: Any
+    total: Any
+    span: Any
+    step: Any
+
+
+class Catalogue(NamedTuple):
+    """A padded catalogue in its window and polygon.
+
+    Attributes
+    ----------
+    events : Events
+    target, present : (event,)
+        1 for events whose rate enters the likelihood; 1 for all but padding.
+    gap_start, gap_end : (event,)
+        Days from every event to the window's start (not below 0) and end.
+    duration, area : scalars
+        Length of the window (day); area of the polygon (km²), 1 without space.
+    plane : (2, event) or None
+        Plane coordinates (km) for the share of offspring inside the polygon.
+    polygon : (vertex, 2) or None
+        km, counter-clockwise; None takes all offspring to lie inside.
+    form : Tapered or None
+        Form A or B.
+    background : Density, Field or None
+    magnitudes : Magnitudes
+    classes : (class,) or None
+        Zeros, as many as there are background classes of marks.
+    whitening : whitening.Whitened or None
+    """
+
+    events: Events
+    target: Any
+    present: Any
+    gap_start: Any
+    gap_end: Any
+    duration: Any
+    area: Any
+    plane: Any
+    polygon: Any
+    form: Any
+    background: Any
+    magnitudes: Any
+    classes: Any
+    whitening: Any = None
+
+
+def prepare(
+    dataset,
+    *,
+    taper=False,
+    space=True,
+    edge_correction=True,
+    background="constant",
+    basis_size=12,
+    maximum_magnitude=None,
+    classes=0,
+):
+    """Return the arrays of a data set.
+
+    Parameters
+    ----------
+    dataset : xarray.Dataset
+        From `data.read` or the simulator.
+    taper : bool
+        Form A: an exponential taper, and a decay of any exponent, instead of form B.
+    space : bool
+        Whether places are modelled; without them μ is in 1/day and one pass over the
+        catalogue does.
+    edge_correction : bool
+        Whether offspring outside the polygon are discounted. Without it all of them are
+        taken to lie inside, which biases k where events are near the edge.
+    background : {"constant", "density", "field"}
+        μ(x): one number, a kernel density, or a log-Gaussian field.
+    basis_size : int
+        Functions of the field along each axis.
+    maximum_magnitude : float, optional
+        m_max, by default that of the data set, else 0.5 above the largest observed.
+    classes : int
+        Classes of background events that marks tell apart; 0 leaves marks out.
+
+    Returns
+    -------
+    Catalogue
+
+    Raises
+    ------
+    OptionError
+    CatalogError
+        The largest magnitude is not below ``maximum_magnitude``, or there are no marks.
+    """
+    _check_options(taper, space, edge_correction, background, basis_size, classes, dataset)
+    attrs = dataset.attrs
+    n = dataset.sizes["event"]
+    size = bucket(n)
+    time = dataset["time_days"].to_numpy()
+    T0, T1 = float(attrs["T0"]), float(attrs["T1"])
+    dm = dataset["magnitude"].to_numpy() - reference_magnitude(dataset)
+    target = dataset["target"].to_numpy().astype(float)
+    plane = np.stack([dataset["x_km"].to_numpy(), dataset["y_km"].to_numpy()])
+    polygon = dataset["polygon"].to_numpy()
+    position, curvature = positions(dataset, plane) if space else (None, None)
+    marks = standard_marks(dataset) if classes else None
+    events = Events(time, position, curvature, dm, marks)
+    padded = events._replace(
+        time=pad(time, size, max(T1, time[-1])),
+        position=None if position is None else pad(position, size, 0.0),
+        dm=pad(dm, size, 0.0),
+        marks=None if marks is None else pad(marks, size, 0.0),
+    )
+    area = float(attrs["area_km2"])
+    return Catalogue(
+        events=padded,
+        target=pad(target, size, 0.0),
+        present=pad(np.ones(n), size, 0.0),
+        gap_start=pad(np.maximum(T0 - time, 0.0), size, 0.0),
+        gap_end=pad(T1 - time, size, 0.0),
+        duration=np.float64(T1 - T0),
+        area=np.float64(area if space else 1.0),
+        plane=pad(plane, size, 0.0) if space and edge_correction else None,
+        polygon=polygon if space and edge_correction else None,
+        form=Tapered() if taper else None,
+        background=_background(background, padded, plane, polygon, area, target, basis_size, n),
+        magnitudes=_magnitudes(dataset, dm, target, maximum_magnitude),
+        classes=np.zeros(classes) if classes else None,
+    )
+
+
+def reference_magnitude(dataset):
+    """Return m_ref = m_c - δ/2, the lower edge of the smallest magnitude's bin."""
+    return float(dataset.attrs["m_c"]) - 0.5 * float(dataset.attrs["delta_m"])
+
+
+def bucket(n):
+    """Return the padded size of a catalogue of n events, a multiple of its tile."""
+    if n <= SMALLEST_BUCKET:
+        return SMALLEST_BUCKET
+    power = 2 ** int(np.floor(np.log2(n)))
+    side = tile_size(n + tile_size(n) - 1)
+    step = max(side, power // STEPS_PER_DOUBLING)
+    return int(np.ceil(n / step)) * step
+
+
+def pad(values, size, filling):
+    """Return an array with its last axis filled up to a size."""
+    widths = [(0, 0)] * (values.ndim - 1) + [(0, size - values.shape[-1])]
+    return np.pad(values.astype(float), widths, constant_values=filling)
+
+
+def positions(dataset, plane):
+    """Return coordinates (axis, event) and 1/(4 R²) or None, for distances as the data set asks."""
+    if dataset.attrs["distance"] == "plane":
+        return plane, None
+    R = float(dataset.attrs["earth_radius_km"])
+    longitude, latitude = (np.radians(dataset[x].to_numpy()) for x in ("longitude", "latitude"))
+    point = [
+        np.cos(latitude) * np.cos(longitude),
+        np.cos(latitude) * np.sin(longitude),
+        np.sin(latitude),
+    ]
+    return R * np.stack(point), np.float64(1 / (4 * R**2))
+
+
+def standard_marks(dataset):
+    """Return the marks in units of their standard deviation around their mean, (mark, event)."""
+    names = [name for name in dataset.attrs["marks"].split(",") if name]
+    values = np.stack([dataset[name].to_numpy() for name in names])
+    return (values - values.mean(axis=1, keepdims=True)) / values.std(axis=1, keepdims=True)
+
+
+def _background(kind, events, plane, polygon, area, target, basis_size, n):
+    size = events.time.size
+    if kind == "density":
+        plane, target = pad(plane, size, 0.0), pad(target, size, 0.0)
+        return make_density(events, plane, target, n, polygon, area)
+    if kind == "field":
+        return make_field(pad(plane, size, 0.0), polygon, basis_size)
+    return None
+
+
+def largest_magnitude(dataset):
+    """Return m_max of a data set: its own, else 0.5 above the largest observed."""
+    return float(dataset.attrs.get("m_max", dataset["magnitude"].max() + MAGNITUDE_MARGIN))
+
+
+def _magnitudes(dataset, dm, target, maximum_magnitude):
+    largest = float(dataset["magnitude"].max())
+    if maximum_magnitude is None:
+        maximum_magnitude = largest_magnitude(dataset)
+    if not maximum_magnitude > largest:
+        raise CatalogError(
+            f"{dataset.attrs['source']}: the largest magnitude, {largest:g}, is not below "
+            f"maximum_magnitude = {maximum_magnitude:g}; raise it"
+        )
+    return Magnitudes(
+        count=np.float64(target.sum()),
+        total=np.float64((target * dm).sum()),
+        span=np.float64(maximum_magnitude - reference_magnitude(dataset)),
+        step=np.float64(dataset.attrs["delta_m"]),
+    )
+
+
+def _check_options(taper, space, edge_correction, background, basis_size, classes, dataset):
+    if not isinstance(dataset, xr.Dataset) or "time_days" not in dataset:
+        raise CatalogError(
+            "prepare needs a data set of event_classification, with a variable time_days; "
+            "read the catalogue by model.read"
+        )
+    for name, value in {"taper": taper, "space": space, "edge_correction": edge_correction}.items():
+        if not isinstance(value, bool | np.bool_):
+            raise OptionError(f"{name} = {value!r} must be true or false")
+    if background not in ("constant", "density", "field"):
+        raise OptionError(
+            f"background = {background!r} is unknown; choose constant, density or field"
+        )
+    if background != "constant" and not space:
+        raise OptionError(f"background = {background!r} is a function of place; it needs space")
+    if isinstance(basis_size, bool) or not isinstance(basis_size, int) or basis_size < 2:
+        raise OptionError(f"basis_size = {basis_size!r} must be an integer of at least 2")
+    if isinstance(classes, bool) or not isinstance(classes, int) or classes < 0:
+        raise OptionError(f"classes = {classes!r} must be an integer of at least 0")
+    if classes and not dataset.attrs.get("marks"):
+        raise OptionError(
+            f"classes = {classes} needs marks, which the data set lacks; read it with marks=..."
+        )

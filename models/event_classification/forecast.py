@@ -1,0 +1,202 @@
+"""Forecast catalogues from the posterior, and their files in the form that pyCSEP loads.
+
+Every catalogue continues the observed one from the end of the window with the parameters of
+one posterior draw: offspring of all its events, and background events with theirs. So the
+spread of the catalogues holds the uncertainty of the parameters as well as that of the process.
+"""
+
+import os
+from pathlib import Path
+
+import jax
+import numpy as np
+import pandas as pd
+import xarray as xr
+
+from bayesquake.errors import OptionError, ResultError
+from bayesquake.io.catalog import iso_time
+
+from .arrays import largest_magnitude, reference_magnitude
+from .branching import Population, descend, joined, selected
+from .immigrants import background_events
+from .parameters import SIMULATED
+from .projection import to_geographic
+from .region import is_near
+
+__all__ = ["forecast_catalogs", "write_csep"]
+
+CHUNK = 1_000_000
+"""Observed events, counted once for every catalogue, that are held at once."""
+
+MOST_EVENTS = 5_000_000
+"""Forecast events held at once."""
+
+
+def forecast_catalogs(key, values, dataset, arrays, *, days, catalogs):
+    """Simulate catalogues after the window.
+
+    Parameters
+    ----------
+    key : jax.random.key
+    values : mapping
+        Constrained posterior draws, each (draw, ...).
+    dataset : xarray.Dataset
+    arrays : arrays.Catalogue
+        The same, prepared.
+    days : float
+        Length of the forecast.
+    catalogs : int
+        Draws are used in turn, evenly spaced.
+
+    Returns
+    -------
+    xarray.Dataset
+        ``count`` (catalog,) and the events of all catalogues, (forecast_event,):
+        ``catalog_id``, ``time_days``, ``x_km``, ``y_km``, ``magnitude``. Only those in the
+        polygon are kept.
+    """
+    rng = np.random.default_rng(np.asarray(jax.random.key_data(key)).ravel())
+    draws = np.linspace(0, len(values["k"]) - 1, catalogs).astype(int)
+    natural = {name: np.asarray(values[name])[draws] for name in SIMULATED if name in values}
+    m_ref = reference_magnitude(dataset)
+    span = largest_magnitude(dataset) - m_ref
+    start = float(dataset.attrs["T1"])
+
+    chunks = np.array_split(np.arange(catalogs), 1 + catalogs * dataset.sizes["event"] // CHUNK)
+    parts = []
+    for chunk in chunks:
+        own = {name: draws[chunk] for name, draws in natural.items()}
+        part = _continued(rng, own, dataset, arrays, (start, start + days), span)
+        parts.append(part._replace(catalog=part.catalog + chunk[0]))
+    events = joined(parts)
+    events = selected(events, np.lexsort((events.time, events.catalog)))
+    return _as_dataset(events, dataset, catalogs, days, m_ref)
+
+
+def _continued(rng, natural, dataset, arrays, window, span):
+    """Return the events in the polygon of as many catalogues as there are parameters."""
+    polygon = dataset["polygon"].to_numpy()
+    observed = _observed(dataset, reference_magnitude(dataset), len(natural["mu"]))
+    fresh = background_events(
+        rng,
+        natural,
+        polygon,
+        window,
+        span,
+        area=float(arrays.area),
+        background=arrays.background,
+        most_events=MOST_EVENTS,
+    )
+    events = descend(
+        rng,
+        joined([observed, fresh]),
+        {name: draws for name, draws in natural.items() if name != "z"},
+        start=window[0],
+        end=window[1],
+        span=span,
+        most_events=observed.time.size + MOST_EVENTS,
+    )
+    new = selected(events, np.s_[observed.time.size :])
+    return selected(new, is_near(polygon, new.x, new.y, 0.0))
+
+
+def _observed(dataset, m_ref, catalogs):
+    """Return the observed events once for every catalogue."""
+    n = dataset.sizes["event"]
+
+    def repeated(name):
+        return np.tile(dataset[name].to_numpy(), catalogs)
+
+    return Population(
+        np.repeat(np.arange(catalogs), n),
+        repeated("time_days"),
+        repeated("x_km"),
+        repeated("y_km"),
+        repeated("magnitude") - m_ref,
+        np.full(n * catalogs, -1),
+        np.zeros(n * catalogs, int),
+    )
+
+
+def _as_dataset(events, dataset, catalogs, days, m_ref):
+    step, m_c = float(dataset.attrs["delta_m"]), float(dataset.attrs["m_c"])
+    magnitude = m_ref + events.dm
+    if step:
+        magnitude = np.round(m_c + np.floor(events.dm / step) * step, 10)
+    variables = {
+        "count": ("catalog", np.bincount(events.catalog, minlength=catalogs), "1", "events"),
+        "catalog_id": ("forecast_event", events.catalog.astype(np.int32), "1", "catalogue"),
+        "time_days": ("forecast_event", events.time, "d", "origin time"),
+        "x_km": ("forecast_event", events.x, "km", "plane coordinate x"),
+        "y_km": ("forecast_event", events.y, "km", "plane coordinate y"),
+        "magnitude": ("forecast_event", magnitude, "1", "magnitude"),
+    }
+    names = ("epoch", "projection", "centre_longitude", "centre_latitude", "source")
+    return xr.Dataset(
+        {
+            name: (dim, values, {"units": unit, "long_name": meaning})
+            for name, (dim, values, unit, meaning) in variables.items()
+        },
+        coords={"catalog": np.arange(catalogs)},
+        attrs={name: dataset.attrs[name] for name in names} | {"forecast_days": float(days)},
+    )
+
+
+def write_csep(result, path):
+    """Write the forecast of a result as the catalogue file that pyCSEP loads.
+
+    Columns ``lon, lat, magnitude, time_string, depth, catalog_id, event_id`` without a
+    header; a catalogue without events is a row with only its ``catalog_id``. Load it with
+    ``csep.load_catalog_forecast(path, type="ascii")``.
+
+    Parameters
+    ----------
+    result : xarray.DataTree
+        With a group ``forecast``, of a catalogue with longitudes and absolute times.
+    path : path
+        Written to a temporary file and renamed.
+
+    Raises
+    ------
+    ResultError
+        The result has no forecast.
+    OptionError
+        Its catalogue is on a plane of its own or has no absolute times.
+    """
+    if "forecast" not in result.children:
+        raise ResultError("the result has no group 'forecast'; fit with forecast_days above 0")
+    forecast = result["forecast"].to_dataset()
+    if forecast.attrs["projection"] == "plane" or not forecast.attrs["epoch"]:
+        raise OptionError(
+            "the catalogue has no longitudes or no absolute times, which a forecast file needs; "
+            "read one that has both"
+        )
+    centre = (forecast.attrs["centre_longitude"], forecast.attrs["centre_latitude"])
+    longitude, latitude = to_geographic(forecast["x_km"], forecast["y_km"], centre)
+    catalog = forecast["catalog_id"].to_numpy()
+    first = np.searchsorted(catalog, catalog)
+    table = pd.DataFrame(
+        {
+            "lon": longitude,
+            "lat": latitude,
+            "magnitude": forecast["magnitude"].to_numpy(),
+            "time_string": _times(forecast.attrs["epoch"], forecast["time_days"].to_numpy()),
+            "depth": 0.0,
+            "catalog_id": catalog,
+            "event_id": np.arange(catalog.size) - first,
+        }
+    )
+    empty = np.flatnonzero(forecast["count"].to_numpy() == 0)
+    table = pd.concat([table, pd.DataFrame({"catalog_id": empty})]).sort_values(
+        "catalog_id", kind="stable"
+    )
+    table["event_id"] = table["event_id"].astype("Int64")
+    partial = Path(f"{path}.partial")
+    table.to_csv(partial, index=False, header=False)
+    os.replace(partial, path)
+
+
+def _times(epoch, days):
+    zero = np.datetime64(iso_time(epoch, 0.0).rstrip("Z"), "us")
+    moments = zero + np.round(days * 86_400_000_000).astype("timedelta64[us]")
+    return np.datetime_as_string(moments, unit="us")

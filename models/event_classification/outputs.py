@@ -1,0 +1,235 @@
+"""What a fit of this model adds to its result: classification, residuals, forecast."""
+
+import functools
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import xarray as xr
+from scipy.stats import kstest
+
+from bayesquake.errors import OptionError
+
+from .background import Field, cells_of, log_field
+from .classification import classify, cluster_sizes, roots
+from .compensator import log_likelihood_terms, transformed_times
+from .forecast import forecast_catalogs
+from .quantities import QUANTITIES
+
+__all__ = ["complete"]
+
+
+def complete(
+    dataset, *, classification_draws=100, chosen_event=None, forecast_days=30.0, forecast_draws=1000
+):
+    """Plan the model's own result groups, refusing bad options before any sampling.
+
+    Parameters
+    ----------
+    dataset : xarray.Dataset
+        From `data.read`.
+    classification_draws : int
+        Posterior draws, evenly spaced, of which every event is classified and its log
+        likelihood kept; each costs two passes over all pairs.
+    chosen_event : int, optional
+        Position of the event whose cluster is mapped; the largest target by default.
+    forecast_days : float
+        Length of the forecast that follows the window; 0 leaves it out.
+    forecast_draws : int
+        Catalogues of the forecast, each from a posterior draw.
+
+    Returns
+    -------
+    callable
+        ``(posterior, arrays, key) -> dict`` of `xarray.Dataset`: groups ``posterior``
+        (mu_field), ``log_likelihood``, ``observed_data``, ``constant_data``,
+        ``classification``, ``residuals`` and ``forecast``.
+
+    Raises
+    ------
+    OptionError
+    """
+    counts = {"classification_draws": classification_draws, "forecast_draws": forecast_draws}
+    for name, value in counts.items():
+        if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+            raise OptionError(f"{name} = {value!r} must be an integer of at least 1")
+    if not (np.isreal(forecast_days) and 0 <= float(forecast_days) < np.inf):
+        raise OptionError(f"forecast_days = {forecast_days!r} must be a number of at least 0")
+    events = dataset.sizes["event"]
+    if chosen_event is None:
+        target = dataset["target"].to_numpy() == 1
+        chosen_event = int(np.argmax(np.where(target, dataset["magnitude"], -np.inf)))
+    if not (isinstance(chosen_event, int | np.integer) and 0 <= chosen_event < events):
+        raise OptionError(
+            f"chosen_event = {chosen_event!r} must be a position from 0 to {events - 1}"
+        )
+    return functools.partial(
+        _groups,
+        dataset,
+        int(classification_draws),
+        int(chosen_event),
+        float(forecast_days),
+        int(forecast_draws),
+    )
+
+
+def _groups(dataset, draws, chosen_event, forecast_days, forecast_draws, posterior, arrays, key):
+    """Compute the groups that `complete` planned."""
+    key_classes, key_forecast = jax.random.split(key)
+    chains, length = posterior["k"].shape
+    per_chain = np.unique(np.linspace(0, length - 1, min(length, -(-draws // chains))).astype(int))
+    some = {name: np.asarray(x)[:, per_chain] for name, x in posterior.items()}
+    flat = {name: x.reshape(-1, *x.shape[2:]) for name, x in some.items()}
+    groups = {
+        "posterior": _field(posterior, arrays, dataset),
+        "log_likelihood": _terms(flat, arrays, dataset, chains, per_chain),
+        "observed_data": dataset.copy(),
+        "constant_data": _constants(dataset, arrays),
+        "classification": _classification(key_classes, flat, arrays, dataset, chosen_event),
+        "residuals": _residuals(posterior, arrays, dataset),
+    }
+    if forecast_days:
+        every = {name: np.asarray(x).reshape(-1, *x.shape[2:]) for name, x in posterior.items()}
+        groups["forecast"] = forecast_catalogs(
+            key_forecast, every, dataset, arrays, days=forecast_days, catalogs=forecast_draws
+        )
+    return groups
+
+
+def _classification(key, values, arrays, dataset, chosen_event):
+    n = dataset.sizes["event"]
+    probability, parent = classify(key, jax.tree.map(jnp.asarray, values), arrays)
+    probability, parent = probability[..., :n], parent[:, :n]
+    phi = probability.sum(axis=1)
+    triggered = 1 - phi.mean(axis=0)
+    by_class = np.concatenate([probability.mean(axis=0), triggered[None]]).T
+    classes = probability.shape[1]
+    names = ["background"] if classes == 1 else [f"background {i + 1}" for i in range(classes)]
+    root = roots(parent)
+
+    def per_event(values, meaning):
+        return ("event", values, {"units": "1", "long_name": meaning})
+
+    def per_draw(values, meaning):
+        return (
+            ("draw_c", "event"),
+            values.astype(np.int32),
+            {"units": "1", "long_name": meaning},
+        )
+
+    meaning = "posterior probability of being background"
+    return xr.Dataset(
+        {
+            "phi_mean": per_event(phi.mean(axis=0), meaning),
+            "phi_q05": per_event(np.quantile(phi, 0.05, axis=0), f"5 % quantile of the {meaning}"),
+            "phi_q95": per_event(np.quantile(phi, 0.95, axis=0), f"95 % quantile of the {meaning}"),
+            "class_prob": (
+                ("event", "class"),
+                by_class,
+                {"units": "1", "long_name": "posterior probability of every class"},
+            ),
+            "parent": per_draw(parent, "position of the parent, -1 for background"),
+            "root": per_draw(root, "position of the first ancestor"),
+            "cluster_size": per_draw(cluster_sizes(root), "number of events in the cluster"),
+            "cocluster": per_event(
+                (root == root[:, [chosen_event]]).mean(axis=0),
+                "posterior probability of sharing the cluster of the chosen event",
+            ),
+        },
+        coords={"class": [*names, "triggered"], "draw_c": np.arange(len(parent))},
+        attrs={"chosen_event": chosen_event},
+    )
+
+
+def _terms(values, arrays, dataset, chains, per_chain):
+    terms = _mapped_terms(jax.tree.map(jnp.asarray, values), arrays)
+    target = dataset["target"].to_numpy() == 1
+    found = np.asarray(terms)[:, : target.size][:, target]
+    return xr.Dataset(
+        {
+            "term": (
+                ("chain", "draw", "target_event"),
+                found.reshape(chains, per_chain.size, -1),
+                {"units": "1", "long_name": "log rate less the events expected since the last"},
+            )
+        },
+        coords={
+            "chain": np.arange(chains),
+            "draw": per_chain,
+            "target_event": ("target_event", np.flatnonzero(target), {"units": "1"}),
+        },
+    )
+
+
+@jax.jit
+def _mapped_terms(values, arrays):
+    return jax.lax.map(lambda draw: log_likelihood_terms(draw, arrays), values)
+
+
+def _residuals(posterior, arrays, dataset):
+    """Return transformed times at the posterior mean, and how far they are from uniform."""
+    mean = {name: jnp.asarray(np.asarray(x).mean(axis=(0, 1))) for name, x in posterior.items()}
+    target = dataset["target"].to_numpy() == 1
+    Lambda = np.asarray(jax.jit(transformed_times)(mean, arrays))[: target.size][target]
+    test = kstest(Lambda / Lambda[-1], "uniform")
+    return xr.Dataset(
+        {
+            "transformed_time": (
+                "target_event",
+                Lambda,
+                {"units": "1", "long_name": "expected targets until the event"},
+            ),
+            "ks_statistic": (
+                (),
+                float(test.statistic),
+                {"units": "1", "long_name": "Kolmogorov-Smirnov distance from uniform"},
+            ),
+            "ks_pvalue": (
+                (),
+                float(test.pvalue),
+                {"units": "1", "long_name": "its p-value, of parameters taken as known"},
+            ),
+        },
+        coords={"target_event": ("target_event", np.flatnonzero(target), {"units": "1"})},
+    )
+
+
+def _field(posterior, arrays, dataset):
+    """Return the background rate in grid cells, or nothing where it is constant."""
+    chains, draws = posterior["k"].shape
+    chain_draw = {"chain": np.arange(chains), "draw": np.arange(draws)}
+    if not isinstance(arrays.background, Field):
+        return xr.Dataset(coords=chain_draw)
+    cells, share = cells_of(dataset["polygon"].to_numpy())
+
+    def of_draw(values):
+        return values["mu"] * jnp.exp(log_field(values, arrays.background, "cells"))
+
+    needed = {name: posterior[name] for name in ("mu", "field_amplitude", "field_length", "z")}
+    flat = {name: np.asarray(x).reshape(-1, *x.shape[2:]) for name, x in needed.items()}
+    field = np.asarray(jax.lax.map(of_draw, flat, batch_size=100), np.float32)
+    quantity = QUANTITIES["mu_field"]
+    attributes = {"units": quantity.unit, "long_name": quantity.meaning}
+    km = {"units": "km"}
+    return xr.Dataset(
+        {"mu_field": (("chain", "draw", "cell"), field.reshape(chains, draws, -1), attributes)},
+        coords={
+            **chain_draw,
+            "cell_x_km": ("cell", cells[:, 0], km),
+            "cell_y_km": ("cell", cells[:, 1], km),
+            "cell_share": ("cell", share, {"units": "1"}),
+        },
+    )
+
+
+def _constants(dataset, arrays):
+    names = {"T0": "d", "T1": "d", "m_c": "1", "delta_m": "1", "area_km2": "km2"}
+    variables = {name: ((), dataset.attrs[name], {"units": unit}) for name, unit in names.items()}
+    m_ref = dataset.attrs["m_c"] - 0.5 * dataset.attrs["delta_m"]
+    variables["m_ref"] = ((), m_ref, {"units": "1", "long_name": "reference magnitude"})
+    variables["m_max"] = (
+        (),
+        float(m_ref + arrays.magnitudes.span),
+        {"units": "1", "long_name": "largest possible magnitude"},
+    )
+    return xr.Dataset(variables)

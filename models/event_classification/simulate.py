@@ -1,0 +1,290 @@
+r"""Simulation of space-time ETAS catalogues with their true parents.
+
+``exact`` catalogues follow the likelihood to the letter: background events in the polygon and
+the window only, and offspring outside the polygon are lost before they trigger. Others are as
+in nature: background events live in a wider box and before the window too, and the catalogue
+holds what falls into the polygon, with history before the window, so that parents may be missing.
+"""
+
+import jax
+import numpy as np
+
+from bayesquake.errors import OptionError, SimulationError, SupercriticalError
+from bayesquake.priors import resolve_priors
+
+from .arrays import largest_magnitude, prepare, reference_magnitude
+from .background import make_field
+from .branching import Population, descend, joined
+from .classification import roots
+from .data import event_dataset
+from .immigrants import background_events
+from .model import log_subcritical
+from .parameters import NATURAL, SIMULATED, natural_values, scalar_sites, sites_of_natural
+from .region import is_near
+
+__all__ = [
+    "DESIGN",
+    "draw_parameters",
+    "given_events",
+    "replicate",
+    "simulate",
+]
+
+DESIGN = {
+    "side_km": 100.0,
+    "T": 1000.0,
+    "history_days": 0.0,
+    "burn_in_days": 0.0,
+    "buffer_km": 0.0,
+    "exact": True,
+    "m_c": 3.0,
+    "delta_m": 0.0,
+    "m_max": 7.5,
+    "taper": False,
+    "space": True,
+    "field": False,
+    "basis_size": 12,
+    "minimum_events": 10,
+    "maximum_events": 20_000,
+}
+"""Design of a simulated catalogue: a square of that side and a window of T days; history kept
+and burn-in before it (day) and the buffer around it (km), if not ``exact``; completeness,
+rounding and largest magnitude; the form; the numbers of events outside which it is refused."""
+
+MOST_REPLICATED = 10
+"""A replicate may have so many times the events of its data set, and never less than 10,000."""
+
+SETTINGS = ("T0", "T1", "m_c", "delta_m", "epoch", "polygon_origin", "earth_radius_km", "area_km2")
+"""What a replicate takes over as it is."""
+
+TRUTH = {
+    "parent": {"units": "1", "long_name": "position of the parent, -1 background, -2 not kept"},
+    "root": {"units": "1", "long_name": "label of the cluster"},
+    "generation": {"units": "1", "long_name": "generation after the background event"},
+}
+
+ATTEMPTS = 1000
+"""Draws of parameters until one passes the weight against branching ratios above one."""
+
+
+def simulate(key, design=None, parameters=None, *, priors=None):
+    """Simulate a catalogue, from the prior or at given parameters.
+
+    Parameters
+    ----------
+    key : jax.random.key
+    design : mapping, optional
+        Changes to `DESIGN`.
+    parameters : mapping, optional
+        Sampled sites (``log_mu``, ``alpha``, ...) or natural values (``mu``, ``p``, ...);
+        whatever is absent is drawn from the prior.
+    priors : mapping or path, optional
+
+    Returns
+    -------
+    parameters : dict
+    dataset : xarray.Dataset
+        As from `data.read`, with the true ``parent`` (position, -1 for background, -2 for a
+        parent that is not in the catalogue), ``root`` and ``generation``.
+
+    Raises
+    ------
+    SimulationError
+        The number of events is outside the design's limits.
+    SupercriticalError
+        The branching ratio is at least one and ``maximum_events`` is None.
+    OptionError
+        The design or the parameters have an unknown entry.
+    """
+    unknown = set(design or {}) - set(DESIGN)
+    if unknown:
+        raise OptionError(
+            f"the design has no {', '.join(sorted(unknown))}; choose from {', '.join(DESIGN)}"
+        )
+    design = DESIGN | dict(design or {})
+    rng = np.random.default_rng(np.asarray(jax.random.key_data(key)).ravel())
+    values = draw_parameters(rng, design, priors, parameters or {})
+    side, T = float(design["side_km"]), float(design["T"])
+    polygon = np.array([[0.0, 0.0], [side, 0.0], [side, side], [0.0, side]])
+    exact, most = design["exact"], design["maximum_events"]
+    if most is None and values["branching_ratio"] >= 1:
+        raise SupercriticalError(
+            f"the branching ratio is {values['branching_ratio']:.3g}, so that a catalogue may "
+            "never end; lower k or alpha, or set maximum_events"
+        )
+    start = 0.0 if exact else -float(design["history_days"] + design["burn_in_days"])
+    margin = 0.0 if exact else float(design["buffer_km"])
+    box = polygon + margin * np.sign(polygon - side / 2)
+    span = design["m_max"] - design["m_c"] + 0.5 * design["delta_m"]
+    area = (side + 2 * margin) ** 2 if design["space"] else 1.0
+    many = {name: np.asarray(value)[None] for name, value in values.items()}
+    field = make_field(box.T, box, int(design["basis_size"])) if design["field"] else None
+    seeds = background_events(
+        rng, many, box, (start, T), span, area=area, background=field, most_events=most
+    )
+    events = descend(
+        rng,
+        seeds,
+        {name: value for name, value in many.items() if name != "z"},
+        start=start,
+        end=T,
+        span=span,
+        inside=(lambda x, y: is_near(polygon, x, y, 0.0)) if exact else None,
+        most_events=most,
+    )
+    kept = (events.time >= -design["history_days"]) & is_near(polygon, events.x, events.y, 0.0)
+    n = int(kept.sum())
+    if n < design["minimum_events"] or (most or np.inf) < n:
+        raise SimulationError(
+            f"{n} simulated events lie outside [{design['minimum_events']}, {most}]; "
+            "try another seed or change the design"
+        )
+    settings = {"T0": 0.0, "T1": T, "m_c": design["m_c"], "delta_m": design["delta_m"]}
+    settings |= {"polygon_km": polygon}
+    return values, _dataset(events, kept, events.time >= 0, design["m_max"], settings)
+
+
+def replicate(
+    key, values, dataset, *, taper=False, space=True, background="constant", basis_size=12
+):
+    """Simulate the target window as it could have been, given its history, at one draw.
+
+    Parameters
+    ----------
+    key : jax.random.key
+    values : mapping
+        Natural parameters, and those of the field, of the form that the options tell.
+    dataset : xarray.Dataset
+        Whose history, window, polygon, completeness and rounding are taken over.
+
+    Raises
+    ------
+    SimulationError
+        More than ten times the events of the data set, and of those of `DESIGN`.
+    """
+    rng = np.random.default_rng(np.asarray(jax.random.key_data(key)).ravel())
+    attrs = dataset.attrs
+    polygon = dataset["polygon"].to_numpy()
+    m_ref = reference_magnitude(dataset)
+    m_max = largest_magnitude(dataset)
+    span = m_max - m_ref
+    T0, T1 = float(attrs["T0"]), float(attrs["T1"])
+    arrays = prepare(
+        dataset, taper=taper, space=space, background=background, basis_size=basis_size
+    )
+    natural = {name: np.asarray(values[name])[None] for name in SIMULATED if name in values}
+    limit = MOST_REPLICATED * max(dataset.sizes["event"], 1000)
+    fresh = background_events(
+        rng,
+        natural,
+        polygon,
+        (T0, T1),
+        span,
+        area=float(arrays.area),
+        background=arrays.background,
+        most_events=limit,
+    )
+    past = given_events(dataset, m_ref)
+    seeds = joined([past, fresh])
+    events = descend(
+        rng,
+        seeds,
+        {name: value for name, value in natural.items() if name != "z"},
+        start=T0,
+        end=T1,
+        span=span,
+        inside=lambda x, y: is_near(polygon, x, y, 0.0),
+        most_events=limit,
+    )
+    everything = np.ones(events.time.size, bool)
+    target = np.arange(events.time.size) >= past.time.size
+    settings = {name: attrs[name] for name in SETTINGS} | {"polygon_km": polygon}
+    replica = _dataset(events, everything, target, m_max, settings)
+    return replica if "parent" in dataset else replica.drop_vars(list(TRUTH))
+
+
+def draw_parameters(rng, design, priors=None, given=None):
+    """Draw parameters from the prior, the weight against branching ratios above one included.
+
+    Raises
+    ------
+    OptionError
+        A given name is not a parameter of the form.
+    """
+    from . import MODEL
+
+    names = scalar_sites(**{name: design[name] for name in ("taper", "space", "field")})
+    known = set(names) | set(NATURAL)
+    given = dict(given or {})
+    z = given.pop("z", None)
+    if set(given) - known:
+        raise OptionError(
+            f"there is no parameter {', '.join(sorted(set(given) - known))}; choose from "
+            f"{', '.join(sorted(known))}"
+        )
+    given = sites_of_natural(given, taper=design["taper"])
+    resolved = resolve_priors(MODEL, priors)
+    span = design["m_max"] - design["m_c"] + 0.5 * design["delta_m"]
+    for _ in range(ATTEMPTS):
+        key = jax.random.key(int(rng.integers(2**63)))
+        keys = jax.random.split(key, len(names))
+        drawn = {
+            name: float(resolved[name].distribution().sample(own))
+            for name, own in zip(names, keys, strict=True)
+        }
+        values = natural_values(drawn | given, span)
+        values = {name: float(value) for name, value in values.items()}
+        if rng.uniform() < np.exp(float(log_subcritical(values["branching_ratio"]))) or given:
+            break
+    else:
+        raise SimulationError(
+            f"{ATTEMPTS} draws from the priors had branching ratios above one; "
+            "lower those of log_k and alpha"
+        )
+    if design["field"]:
+        size = int(design["basis_size"]) ** 2
+        values["z"] = rng.standard_normal(size) if z is None else np.asarray(z)
+    return values
+
+
+def given_events(dataset, m_ref):
+    """Return the events of a data set that are no targets, as a population of seeds."""
+    past = dataset.isel(event=dataset["target"].to_numpy() == 0)
+    n = past.sizes["event"]
+    return Population(
+        np.zeros(n, int),
+        past["time_days"].to_numpy(),
+        past["x_km"].to_numpy(),
+        past["y_km"].to_numpy(),
+        past["magnitude"].to_numpy() - m_ref,
+        np.full(n, -1),
+        np.zeros(n, int),
+    )
+
+
+def _dataset(events, kept, target, m_max, settings):
+    """Return the kept events of a population in order of time, with their true parents."""
+    root = roots(events.parent[None])[0]
+    order = np.flatnonzero(kept)[np.argsort(events.time[kept], kind="stable")]
+    place = np.full(events.time.size + 1, -2)
+    place[order], place[-1] = np.arange(order.size), -1
+    dataset = event_dataset(
+        time_days=events.time[order],
+        x_km=events.x[order],
+        y_km=events.y[order],
+        magnitude=_rounded(events.dm[order], settings["m_c"], settings["delta_m"]),
+        target=target[order],
+        **settings,
+    )
+    dataset.attrs["m_max"] = float(m_max)
+    return dataset.assign(
+        parent=("event", place[events.parent[order]], TRUTH["parent"]),
+        root=("event", root[order], TRUTH["root"]),
+        generation=("event", events.generation[order], TRUTH["generation"]),
+    )
+
+
+def _rounded(dm, m_c, step):
+    if step == 0:
+        return m_c + dm
+    return np.round(m_c + np.floor(dm / step).clip(0, None) * step, 10)
