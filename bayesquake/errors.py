@@ -10,19 +10,24 @@ __all__ = [
     "BelowCompletenessError",
     "CatalogError",
     "CatalogTimeError",
+    "DegenerateMarginalError",
     "DriverError",
     "DuplicateEventError",
     "EmptyWindowError",
+    "InconsistentPlanesError",
     "InitialPointError",
+    "MechanismFormatError",
     "MissingMagnitudeBinError",
     "ModelNotFoundError",
     "OptionError",
+    "OrientationError",
     "OutsidePolygonError",
     "PolygonError",
     "PriorError",
     "ReferencePosteriorError",
     "ResultError",
     "SimulationError",
+    "SinkhornError",
     "SpectraError",
     "SupercriticalError",
 ]
@@ -102,3 +107,23 @@ class ResultError(BayesquakeError):
 
 class ReferencePosteriorError(BayesquakeError):
     """A model has no reference posterior, or draws do not qualify as one."""
+
+
+class OrientationError(BayesquakeError, ValueError):
+    """Focal mechanisms cannot be read or break a model's conditions."""
+
+
+class InconsistentPlanesError(OrientationError):
+    """Two nodal planes do not belong to one focal mechanism."""
+
+
+class DegenerateMarginalError(OrientationError):
+    """Depths or orientations do not vary, so nothing can depend on them."""
+
+
+class MechanismFormatError(OrientationError):
+    """A focal mechanism or its depth is missing or unreadable."""
+
+
+class SinkhornError(OrientationError):
+    """The adjusting functions of the marginals did not converge."""

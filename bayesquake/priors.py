@@ -217,7 +217,10 @@ def _check(site, prior, default):
                 f"the prior of {site!r}, {prior}, needs a finite mean and variance; "
                 "a StudentT with df above 2 has heavy tails and both"
             )
-    elif not (given.sample(jax.random.key(0), (SUPPORT_DRAWS,)) > 0).all():
+        return
+    lowest = default.distribution().support.lower_bound
+    if not (given.sample(jax.random.key(0), (SUPPORT_DRAWS,)) > lowest).all():
+        values = "positive values" if lowest == 0 else f"values above {lowest:.6g}"
         raise PriorError(
-            f"the prior of {site!r} must be a distribution of positive values; {prior} is not"
+            f"the prior of {site!r} must be a distribution of {values}; {prior} is not"
         )

@@ -96,3 +96,12 @@ def test_priors_are_overridden_by_distribution_prior_and_file(tmp_path):
 def test_a_prior_that_cannot_be_used_is_an_error(overrides, message):
     with pytest.raises(PriorError, match=message):
         resolve_priors(bq.load_model("aftershock_rate"), overrides)
+
+
+def test_a_prior_bounded_below_keeps_to_the_bound_of_the_default():
+    model = bq.load_model("event_classification")
+    tighter = Prior("TruncatedNormal", (("loc", -4.0), ("low", -11.0), ("scale", 2.0)))
+    assert resolve_priors(model, {"log_c": tighter})["log_c"].parameters == tighter.parameters
+    unbounded = Prior("Normal", (("loc", -11.0), ("scale", 3.0)))
+    with pytest.raises(PriorError, match="values above -11.5129"):
+        resolve_priors(model, {"log_c": unbounded})

@@ -71,7 +71,8 @@ def calibrate(
     chunk : int
         Replicates per compiled call.
     directory : path, optional
-        Where finished chunks are kept; a repeated call with the same arguments resumes.
+        Where finished chunks are kept, made if absent; a repeated call with the same arguments
+        resumes.
     progress : callable, optional
         Called as ``progress(done, replicates)``.
     **options
@@ -126,6 +127,8 @@ def calibrate(
         simulations = from_prior(model, keys, design=design, priors=priors, **split["prepare"])
     else:
         simulations = from_posterior(model, posterior, keys)
+    if directory is not None:
+        Path(directory).mkdir(parents=True, exist_ok=True)
     done = []
     for indices in _chunks(simulations, chunk):
         path = None if directory is None else Path(directory) / f"chunk_{indices[0]:05d}.nc"

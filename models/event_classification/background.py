@@ -58,7 +58,7 @@ class Density(NamedTuple):
     log_ratio : (event,)
         ln of the density at every event, which is left out of it, less that of a uniform one.
     weight : (event,)
-        With which every event's kernel enters.
+        With which every event's kernel enters, over the kernel's mass inside the polygon.
     D : (event,)
         Squared widths of the kernels (km²).
     centres : (2, event)
@@ -156,15 +156,18 @@ def make_density(events, plane, target, count, polygon, area):
     bandwidth = cKDTree(members).query(plane.T, rank)[0][:, -1]
     narrowest = NARROWEST_SHARE * 0.5 * np.ptp(polygon, axis=0).max()
     D = np.maximum(bandwidth, narrowest) ** 2
-    height = (DENSITY_Q - 1) / (np.pi * D * _mass_in_chunks(plane, np.log(D), polygon))
+    mass = _mass_in_chunks(plane, np.log(D), polygon)
+    height = (DENSITY_Q - 1) / (np.pi * D * mass)
+
+    position = jnp.asarray(plane)
 
     def at_row(row):
-        r2 = ((plane[:, row, None] - plane) ** 2).sum(axis=0)
+        r2 = ((position[:, row, None] - position) ** 2).sum(axis=0)
         others = weight * (jnp.arange(weight.size) != row)
         return (others * height * (1 + r2 / D) ** -DENSITY_Q).sum() / others.sum()
 
     density = jax.lax.map(jax.jit(at_row), jnp.arange(weight.size), batch_size=64)
-    return Density(np.log(np.asarray(density) * area), weight, D, plane)
+    return Density(np.log(np.asarray(density) * area), weight / mass, D, plane)
 
 
 def _mass_in_chunks(plane, log_D, polygon):
