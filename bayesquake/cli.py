@@ -106,7 +106,7 @@ def simulate(
         **{f"true_{name}": value for name, value in parameters.items()},
     }
     write_netcdf(dataset, out)
-    sizes = ", ".join(f"{size} {dim}s" for dim, size in dataset.sizes.items())
+    sizes = ", ".join(f"{dim} {size}" for dim, size in dataset.sizes.items())
     console.print(f"{out}: {sizes} ({refused} simulations outside the design's limits)")
 
 

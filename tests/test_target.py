@@ -103,5 +103,5 @@ def test_a_prior_bounded_below_keeps_to_the_bound_of_the_default():
     tighter = Prior("TruncatedNormal", (("loc", -4.0), ("low", -11.0), ("scale", 2.0)))
     assert resolve_priors(model, {"log_c": tighter})["log_c"].parameters == tighter.parameters
     unbounded = Prior("Normal", (("loc", -11.0), ("scale", 3.0)))
-    with pytest.raises(PriorError, match="values above -11.5129"):
+    with pytest.raises(PriorError, match=r"values above -11\.5129"):
         resolve_priors(model, {"log_c": unbounded})

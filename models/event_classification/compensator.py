@@ -17,7 +17,7 @@ from .likelihood import expected_events, log_intensity
 from .pairs import over_tiles, tile_size
 from .triggering import productivity, time_fraction
 
-__all__ = ["log_likelihood_terms", "transformed_times"]
+__all__ = ["inside_polygon", "log_likelihood_terms", "transformed_times"]
 
 DELAYS = np.concatenate([[0.0], np.geomspace(1e-6, 1e6, 4000)])
 """Days at which the share of offspring that have come is tabulated for all pairs."""
@@ -52,7 +52,7 @@ def transformed_times(values, data):
         return total + new @ sources.offspring
 
     size = data.events.time.size
-    offspring = data.present * productivity(values, data.events.dm) * _inside(values, data)
+    offspring = data.present * productivity(values, data.events.dm) * inside_polygon(values, data)
     sources = Sources(data.events.time, share(data.gap_start), offspring)
     triggered = over_tiles(add, jnp.zeros(tile_size(size)), sources, size)
     background = expected_background(values, data.background, data.area, data.duration)
@@ -74,7 +74,8 @@ def log_likelihood_terms(values, data):
     return jnp.where(is_target, log_intensity(values, data) - (until - previous), 0.0)
 
 
-def _inside(values, data):
+def inside_polygon(values, data):
+    """Return the share of every event's offspring inside the polygon, (event,), 1 without it."""
     if data.polygon is None:
         return 1.0
     log_D = jnp.log(values["d"]) + values["gamma"] * data.events.dm

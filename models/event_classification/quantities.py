@@ -37,8 +37,8 @@ PRIORS = {
     "field_length": Prior(
         "LogNormal", (("loc", math.log(0.3)), ("scale", 0.5)), "1", "ℓ_f", "weakly informative"
     ),
-    "class_mean": _normal("1", "m_c", 0.0, 1.5),
-    "class_mean_further": _normal("1", "m_c", 0.0, 1.5),
+    "class_mean": _normal("1", "y_c", 0.0, 1.5),
+    "class_mean_further": _normal("1", "y_c", 0.0, 1.5),
     "log_class_width": _normal("1", "ln s_c", -0.5, 0.7),
     "log_mark_width": _normal("1", "ln s", -0.5, 0.7),
 }

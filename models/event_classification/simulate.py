@@ -234,7 +234,8 @@ def draw_parameters(rng, design, priors=None, given=None):
         }
         values = natural_values(drawn | given, span)
         values = {name: float(value) for name, value in values.items()}
-        if rng.uniform() < np.exp(float(log_subcritical(values["branching_ratio"]))) or given:
+        chance = np.exp(float(log_subcritical(values["branching_ratio"])))
+        if rng.uniform() < chance or set(names) <= set(given):
             break
     else:
         raise SimulationError(
