@@ -14,7 +14,7 @@ from .study import model
 __all__ = ["run"]
 
 TRUTH = {
-    "mu": 6e-4,
+    "mu": 2.2e-4,
     "k": 0.3,
     "alpha": 1.2,
     "c": 0.01,
@@ -24,7 +24,7 @@ TRUTH = {
     "q": 1.6,
     "beta": 2.3,
 }
-DESIGN = {"side_km": 14.0, "T": 2000.0, "minimum_events": 250, "maximum_events": 700}
+DESIGN = {"side_km": 24.0, "T": 2000.0, "minimum_events": 250, "maximum_events": 700}
 NEAR = 2.0
 """Events within so many √D of the boundary are near it."""
 

@@ -3,9 +3,11 @@
 from bayesquake.experiments.entries import run_each
 
 from . import (
+    csep_tests,
     declustering_map,
     edge_effect,
     gibbs_vs_nuts,
+    large_catalogue,
     peer_bias,
     sanjac_residuals,
     sbc_etas,
@@ -19,7 +21,9 @@ ENTRIES = {
     "declustering_map": declustering_map.run,
     "peer_bias": peer_bias.run,
     "sanjac_residuals": sanjac_residuals.run,
+    "csep_tests": csep_tests.run,
     "scaling": scaling.run,
+    "large_catalogue": large_catalogue.run,
     "sbc_etas": sbc_etas.run,
     "edge_effect": edge_effect.run,
     "gibbs_vs_nuts": gibbs_vs_nuts.run,

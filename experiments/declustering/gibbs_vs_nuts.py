@@ -51,7 +51,8 @@ def run(study, folder):
     """Sample both ways, and compare moments and effective draws per second."""
     settings = study.mode["gibbs_vs_nuts"]
     dataset, _ = simulated_catalogue(study, "sim_small")
-    dataset = dataset.isel(event=slice(0, settings["events"]))
+    first = int(dataset["target"].to_numpy().argmax())
+    dataset = dataset.isel(event=slice(first, first + settings["events"]))
     dataset.attrs["T1"] = float(dataset["time_days"][-1])
     seed = study.config["seed"]
     began = time.perf_counter()

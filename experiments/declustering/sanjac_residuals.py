@@ -4,6 +4,8 @@ The posterior is taken as the normal distribution that the sampler's coordinates
 the mode with the precision of single events' scores; its Pareto k-hat says how good that is.
 """
 
+import datetime
+
 import jax
 import numpy as np
 import pandas as pd
@@ -19,7 +21,7 @@ from bayesquake.report.figures import BLUE, INK, VERMILION, new_figure, styled
 
 from .study import model
 
-__all__ = ["draws_at_the_mode", "read_catalogue", "run"]
+__all__ = ["draws_at_the_mode", "end_of_fit", "read_catalogue", "run"]
 
 BOX = [(-117.0, 33.0), (-116.0, 33.0), (-116.0, 34.0), (-117.0, 34.0)]
 
@@ -28,12 +30,9 @@ def run(study, folder):
     """Fit 2009 to 2013 with a constant background and with a field, and score the years after."""
     settings = study.mode["sanjac_residuals"]
     dataset = read_catalogue(study, settings["completeness_magnitude"])
-    first = dataset.attrs["T0"]
-    end_of_fit = first + float(
-        (np.datetime64("2014-01-01") - np.datetime64("2009-01-01")).astype(int)
-    )
-    fitted = window_after(dataset, first, end_of_fit)
-    held_out = window_after(dataset, end_of_fit, dataset.attrs["T1"])
+    end = end_of_fit(dataset)
+    fitted = window_after(dataset, dataset.attrs["T0"], end)
+    held_out = window_after(dataset, end, dataset.attrs["T1"])
     rows, fields = [], {}
     for background in ("constant", "field"):
         options = {"background": background}
@@ -86,6 +85,11 @@ def read_catalogue(study, m_c):
         magnitude_rounding=0.01,
         cut=True,
     )
+
+
+def end_of_fit(dataset):
+    """Return the start of 2014 in days."""
+    return dataset.attrs["T0"] + (datetime.date(2014, 1, 1) - datetime.date(2009, 1, 1)).days
 
 
 def draws_at_the_mode(target, count, seed):
