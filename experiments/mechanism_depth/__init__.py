@@ -1,0 +1,34 @@
+"""Orientation of 158 focal mechanisms of Japan against depth, after Sei & Yano 2024.
+
+`reproduce` runs every entry: the eigenvalues and axes of the published analysis, tests of P and T
+against chance pairings of depth, and both again with the axes of the moment tensor. The settings
+are in ``config.toml``, what was found in ``README.md``.
+
+References
+----------
+Sei & Yano 2024, doi:10.3150/23-BEJ1687
+"""
+
+__all__ = ["reproduce"]
+
+
+def reproduce(folder, *, quick=False, progress=None):
+    """Run the experiment and leave tables and figures in a folder.
+
+    Parameters
+    ----------
+    folder : path
+        Output folder, made if absent.
+    quick : bool
+        Few permutations and resampled sets, to see that everything works.
+    progress : callable, optional
+        Called as ``progress(done, total, entry)`` before every entry and at the end.
+
+    Returns
+    -------
+    dict of str
+        One line per entry: its result in short, or why it was skipped.
+    """
+    from .entries import run_entries
+
+    return run_entries(folder, quick=quick, progress=progress)
