@@ -77,7 +77,8 @@ def share_near(dataset):
 def figure(table):
     """Draw the estimates of ln k less the truth, with and without the correction."""
     drawn, axis = new_figure(1, 1, (4.6, 3.2))
-    bins = np.linspace(*np.quantile(table[["corrected", "whole plane"]], [0, 1]), 16)
+    both = table[["corrected", "whole plane"]].to_numpy()
+    bins = np.linspace(both.min(), both.max(), 16)
     for name, colour in (("corrected", BLUE), ("whole plane", VERMILION)):
         axis.hist(table[name], bins, color=colour, alpha=0.6, label=name)
     axis.axvline(0, color=GREY)

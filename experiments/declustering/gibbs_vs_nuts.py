@@ -78,9 +78,9 @@ def run(study, folder):
         )
     )
     keys = jax.random.split(jax.random.key(seed), len(start))
-    program = program.lower(keys, start).compile()
+    compiled = program.lower(keys, start).compile()
     began = time.perf_counter()
-    drawn = {name: np.asarray(values) for name, values in program(keys, start).items()}
+    drawn = {name: np.asarray(values) for name, values in compiled(keys, start).items()}
     gibbs_seconds = time.perf_counter() - began
     table = pd.DataFrame(
         {

@@ -6,9 +6,9 @@ import jax
 import pandas as pd
 from arviz_stats.base import array_stats
 
-import bayesquake as bq
 from bayesquake.inference.fit import constrained
 from bayesquake.inference.nuts import nuts
+from bayesquake.target import target
 
 from .study import model
 
@@ -32,16 +32,16 @@ def run(study, folder):
     }
     dataset = model().simulate(jax.random.key(study.config["seed"]), design, truth)[1]
     began = time.perf_counter()
-    target = bq.target(model(), dataset, space=False)
+    in_time = target(model(), dataset, space=False)
     made = nuts(
-        target,
+        in_time,
         metric="diagonal",
         chains=settings["chains"],
         warmup=settings["warmup"],
         draws=settings["draws"],
         seed=study.config["seed"],
     )
-    posterior = constrained(target, made.positions)
+    posterior = constrained(in_time, made.positions)
     seconds = time.perf_counter() - began
     table = pd.DataFrame(
         {
