@@ -1,16 +1,57 @@
-"""What experiments of several entries share: the run through them, and data beside the checkout."""
+"""What experiments of several entries share: settings, the run, and data beside the checkout."""
 
+import dataclasses
+import tomllib
 from pathlib import Path
 
 import pandas as pd
 
 from bayesquake.errors import BayesquakeError
 
-__all__ = ["DataAbsentError", "accompanying_data", "run_each", "require_file"]
+__all__ = [
+    "DataAbsentError",
+    "Study",
+    "accompanying_data",
+    "open_study",
+    "require_file",
+    "run_each",
+]
 
 
 class DataAbsentError(BayesquakeError):
     """Data that an entry needs are not installed."""
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Study:
+    """Settings of one run of an experiment.
+
+    Attributes
+    ----------
+    config : dict
+        All of ``config.toml``.
+    mode : dict
+        Its table ``full`` or ``quick``.
+    data : str
+        Name of the folder of the data.
+    folder : path or None
+        Where the data are; None where they are absent.
+    """
+
+    config: dict
+    mode: dict
+    data: str
+    folder: Path | None
+
+    def path(self, file):
+        """Return the path of a data file, or raise `DataAbsentError`."""
+        return require_file(self.folder, file, self.data)
+
+
+def open_study(settings, data, *, quick=False):
+    """Return the settings of a TOML file and the folder of the data of that name."""
+    config = tomllib.loads(settings.read_text(encoding="utf-8"))
+    return Study(config, config["quick" if quick else "full"], data, accompanying_data(data))
 
 
 def accompanying_data(name):

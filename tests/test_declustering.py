@@ -70,6 +70,6 @@ def test_both_modes_have_settings_for_every_entry():
 
 
 def test_entries_without_their_data_are_skipped_with_the_reason(monkeypatch, tmp_path):
-    monkeypatch.setattr(study, "accompanying_data", lambda name: None)
+    monkeypatch.setattr("bayesquake.experiments.entries.accompanying_data", lambda name: None)
     summary = entries.run_entries(tmp_path, quick=True, entries=("peer_bias", "sanjac_residuals"))
     assert all(line.startswith("skipped") for line in summary.values())

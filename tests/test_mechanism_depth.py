@@ -1,10 +1,12 @@
+import dataclasses
+
 import numpy as np
 import pandas as pd
 import pytest
 
 from bayesquake.experiments.entries import DataAbsentError
 from bayesquake.experiments.mechanism_depth import reproduce
-from bayesquake.experiments.mechanism_depth.study import Study, mechanism_arrays, open_study
+from bayesquake.experiments.mechanism_depth.study import mechanism_arrays, open_study
 
 
 def test_every_entry_reproduces_its_figures(shared_data, tmp_path):
@@ -23,4 +25,4 @@ def test_every_entry_reproduces_its_figures(shared_data, tmp_path):
 def test_absent_data_are_reported():
     study = open_study(quick=True)
     with pytest.raises(DataAbsentError, match="jma_mechanism_depth_158"):
-        mechanism_arrays(Study(study.config, study.mode, None), "slip_vectors")
+        mechanism_arrays(dataclasses.replace(study, folder=None), "slip_vectors")

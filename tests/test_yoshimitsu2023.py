@@ -122,7 +122,7 @@ def test_log_normal_likelihood_takes_the_mean_of_ln_f_for_moment():
 
 
 def test_the_poor_pair_is_skipped_with_a_reason_where_its_records_are_absent(tmp_path, monkeypatch):
-    monkeypatch.setattr(study, "data_folder", lambda: None)
+    monkeypatch.setattr("bayesquake.experiments.entries.accompanying_data", lambda name: None)
     summary = entries.run_entries(tmp_path, quick=True, entries=("poor_pair",))
     assert summary["poor_pair"].startswith("skipped: crl_E1.mseed is absent")
     assert (tmp_path / "summary.csv").is_file()

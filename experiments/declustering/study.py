@@ -1,51 +1,24 @@
 """What the entries share: settings, and the catalogues that accompany the checkout."""
 
-import dataclasses
 import json
-import tomllib
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
-from bayesquake.experiments.entries import accompanying_data, require_file
+from bayesquake.experiments import entries
 from bayesquake.zoo import load_model
 
-__all__ = ["Study", "model", "open_study", "simulated_catalogue"]
+__all__ = ["CONFIG", "model", "open_study", "simulated_catalogue"]
 
 CONFIG = Path(__file__).with_name("config.toml")
 MODEL_NAME = "event_classification"
-DATA = "pointprocess"
 TRUE_PARAMETERS = ("mu", "k", "alpha", "c", "p", "d", "gamma", "q", "beta")
-
-
-@dataclasses.dataclass(frozen=True, eq=False)
-class Study:
-    """Settings of one run.
-
-    Attributes
-    ----------
-    config : dict
-        All of ``config.toml``.
-    mode : dict
-        Its table ``full`` or ``quick``.
-    folder : path or None
-        Where the data are; None where they are absent.
-    """
-
-    config: dict
-    mode: dict
-    folder: Path | None
-
-    def path(self, file):
-        """Return the path of a data file, or raise `DataAbsentError`."""
-        return require_file(self.folder, file, DATA)
 
 
 def open_study(*, quick=False):
     """Return the settings and the folder of the data."""
-    config = tomllib.loads(CONFIG.read_text(encoding="utf-8"))
-    return Study(config, config["quick" if quick else "full"], accompanying_data(DATA))
+    return entries.open_study(CONFIG, "pointprocess", quick=quick)
 
 
 def model():
@@ -58,7 +31,7 @@ def simulated_catalogue(study, name):
 
     Parameters
     ----------
-    study : Study
+    study : bayesquake.experiments.entries.Study
     name : {"sim_small", "sim_medium", "sim_large"}
 
     Returns

@@ -15,7 +15,6 @@ from bayesquake.models.source_spectra.outputs import PoorPairWarning
 from bayesquake.zoo import load_model
 
 from . import figures
-from .study import data_path
 
 __all__ = ["FITS", "run"]
 
@@ -71,7 +70,7 @@ def read_pair(study):
     """
     settings = study.config["poor_pair"]
     waveforms, picks = (
-        [data_path(study, file) for file in settings[name]] for name in ("waveforms", "picks")
+        [study.path(file) for file in settings[name]] for name in ("waveforms", "picks")
     )
     return load_model("source_spectra").read(
         waveforms, picks=picks, origin_times=settings["origin_times"], vp_vs=settings["vp_vs"]

@@ -99,7 +99,7 @@ def simulate_targets(study, shape, scatter, seed):
 
     Parameters
     ----------
-    study : study.Study
+    study : bayesquake.experiments.entries.Study
     shape : (int, int)
         Targets, and references of each.
     scatter : dict

@@ -1,7 +1,5 @@
 """What the entries share: settings, simulated pairs and draws from their posteriors."""
 
-import dataclasses
-import tomllib
 from pathlib import Path
 
 import jax
@@ -10,7 +8,7 @@ import pandas as pd
 import xarray as xr
 
 from bayesquake.batch.triage import TriageSettings, triage
-from bayesquake.experiments.entries import accompanying_data, require_file
+from bayesquake.experiments import entries
 from bayesquake.models.source_spectra import TRIAGE
 from bayesquake.target import target
 from bayesquake.zoo import load_model
@@ -18,14 +16,10 @@ from bayesquake.zoo import load_model
 __all__ = [
     "CONFIG",
     "PARAMETERS",
-    "Study",
     "coverage_error",
-    "data_folder",
-    "data_path",
     "draw_truth",
     "open_study",
     "pair_draws",
-    "read_config",
     "recovery",
     "simulate_pairs",
 ]
@@ -34,50 +28,9 @@ CONFIG = Path(__file__).with_name("config.toml")
 PARAMETERS = ("ln_fc1", "dln_fc", "ln_moment_ratio")
 
 
-@dataclasses.dataclass(frozen=True, eq=False)
-class Study:
-    """Settings of one run.
-
-    Attributes
-    ----------
-    config : dict
-        All of ``config.toml``.
-    mode : dict
-        Its table ``full`` or ``quick``.
-    folder : path or None
-        Where the data are; None where they are absent.
-    """
-
-    config: dict
-    mode: dict
-    folder: Path | None
-
-
-def read_config():
-    """Return the settings of ``config.toml``."""
-    return tomllib.loads(CONFIG.read_text(encoding="utf-8"))
-
-
-def data_folder():
-    """Return the folder of the spectra and records that accompany the checkout, or None."""
-    return accompanying_data("source")
-
-
 def open_study(*, quick=False):
-    """Return the settings and the folder of the data."""
-    config = read_config()
-    return Study(config, config["quick" if quick else "full"], data_folder())
-
-
-def data_path(study, file):
-    """Return the path of a data file.
-
-    Raises
-    ------
-    DataAbsentError
-        It is not there.
-    """
-    return require_file(study.folder, file, "source")
+    """Return the settings and the folder of the spectra and records."""
+    return entries.open_study(CONFIG, "source", quick=quick)
 
 
 def draw_truth(study, shape, seed):
@@ -100,7 +53,7 @@ def simulate_pairs(study, truth, seed, **design):
 
     Parameters
     ----------
-    study : Study
+    study : bayesquake.experiments.entries.Study
     truth : dict of (pair,) arrays
     seed : int
     **design
@@ -116,7 +69,7 @@ def pair_draws(study, model, dataset, **options):
 
     Parameters
     ----------
-    study : Study
+    study : bayesquake.experiments.entries.Study
     model : bayesquake.zoo.Model
         ``source_spectra``, or with another likelihood of the same parameters.
     dataset : xarray.Dataset

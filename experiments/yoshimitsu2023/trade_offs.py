@@ -17,7 +17,7 @@ from bayesquake.models.source_spectra.outputs import PoorPairWarning
 from bayesquake.zoo import load_model
 
 from . import figures
-from .study import PARAMETERS, data_path, draw_truth, simulate_pairs
+from .study import PARAMETERS, draw_truth, simulate_pairs
 
 __all__ = ["run", "table_of_pairs"]
 
@@ -57,7 +57,7 @@ def run(study, folder):
 def pairs_of_file(study):
     """Return the file of simulated pairs, or where it is absent pairs of the same design."""
     try:
-        path = data_path(study, study.config["trade_offs"]["file"])
+        path = study.path(study.config["trade_offs"]["file"])
     except DataAbsentError:
         return simulate_pairs(study, draw_truth(study, 60, 100), 100)
     return load_model("source_spectra").read(path)
