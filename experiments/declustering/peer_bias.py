@@ -9,7 +9,6 @@ References
 Mizrahi et al. 2021, doi:10.1029/2021GL094821; catalogue: doi:10.5281/zenodo.6583992
 """
 
-import math
 from typing import Any, NamedTuple
 
 import jax
@@ -30,6 +29,7 @@ from bayesquake.models.event_classification.pairs import (
 )
 from bayesquake.models.event_classification.triggering import to_form_a, triggering_kernel
 
+from .sanjac_residuals import draws_at_the_mode
 from .study import model
 
 __all__ = ["OPTIONS", "TRUTH", "read_catalogue", "run"]
@@ -58,12 +58,14 @@ class Reaching(NamedTuple):
 def run(study, folder):
     """Fit without and with the cut, at several magnitudes of completeness."""
     settings = study.mode["peer_bias"]
-    rows = []
+    rows, errors = [], {}
     for m_c in settings["completeness_magnitude"]:
         dataset = read_catalogue(study, m_c)
         target = bq.target(model(), dataset, **OPTIONS)
         values = maximum(target, lambda values, data=target.data: log_likelihood(values, data))
         rows.append({"m_c": m_c, "pairs": "all"} | _estimates(values, target.data))
+        errors[m_c] = truth_in_sd(target, settings["draws"], study.config["seed"])
+        pd.DataFrame(errors).round(3).to_csv(folder / "truth_in_sd.csv", index_label="parameter")
         if m_c == settings["cut_at"]:
             m_ref = reference_magnitude(dataset)
             values = fit_with_cut(target, m_ref, settings["rupture_lengths"])
@@ -74,8 +76,10 @@ def run(study, folder):
     found = ", ".join(f"{x:.2f}" for x in everything["log_likelihood"])
     cut = table[table["pairs"] == "near"].iloc[0]
     whole = everything[everything["m_c"] == cut["m_c"]].iloc[0]
+    farthest = max(abs(z) for z in errors[settings["cut_at"]].values())
     return (
-        f"log likelihood {found} with all pairs; at m_c {cut['m_c']} the cut costs "
+        f"log likelihood {found} with all pairs, the truth within {farthest:.2f} posterior sd; "
+        f"at m_c {cut['m_c']} the cut costs "
         f"{whole['log_likelihood'] - cut['log_likelihood']:.1f} nats and moves log10 tau from "
         f"{whole['log10_tau']:.2f} to {cut['log10_tau']:.2f}"
     )
@@ -134,13 +138,26 @@ def rupture_length(magnitude):
 
 
 def _estimates(values, data):
-    published = {name: float(value) for name, value in to_form_a(values).items()}
-    row = {"log_likelihood": float(jax.jit(log_likelihood)(values, data))}
-    row["log10_mu"] = math.log10(float(values["mu"]))
-    for name in TRUTH:
-        bare = name.removeprefix("log10_")
-        if name != bare and bare != "mu":
-            row[name] = math.log10(published[bare])
-        elif bare != "mu":
-            row[name] = published[name]
-    return row
+    found = {name: float(value) for name, value in published(values).items()}
+    return {"log_likelihood": float(jax.jit(log_likelihood)(values, data))} | found
+
+
+def published(values):
+    """Return the parameters of `TRUTH` of ours."""
+    theirs = to_form_a(values) | {"mu": values["mu"]}
+    return {
+        name: jnp.log10(theirs[name.removeprefix("log10_")])
+        if name.startswith("log10_")
+        else theirs[name]
+        for name in TRUTH
+    }
+
+
+def truth_in_sd(target, count, seed):
+    """Return how many posterior standard deviations the truth is from the posterior mean."""
+    draws, _ = draws_at_the_mode(target, count, seed)
+    found = jax.jit(jax.vmap(published))(draws)
+    return {
+        name: float((value - found[name].mean()) / found[name].std())
+        for name, value in TRUTH.items()
+    }
