@@ -16,6 +16,7 @@ __all__ = ["run"]
 
 TRUTH = {"k": 0.24, "alpha": 1.2, "c": 0.01, "p": 1.2, "beta": 2.3}
 LENGTH_DAYS = 10_000.0
+SIDE_KM = 100.0
 MAGNITUDES = 5.0
 """m_max - m_c."""
 
@@ -23,9 +24,10 @@ MAGNITUDES = 5.0
 def run(study, folder):
     """Simulate, fit by NUTS, and compare with the truth."""
     settings = study.mode["large_catalogue"]
-    truth = TRUTH | {"mu": settings["background_events"] / LENGTH_DAYS}
+    truth = TRUTH | {"mu": settings["background_events"] / LENGTH_DAYS / SIDE_KM**2}
     design = {
         "T": LENGTH_DAYS,
+        "side_km": SIDE_KM,
         "space": False,
         "m_max": 3.0 + MAGNITUDES,
         "maximum_events": 10 * settings["background_events"],

@@ -7,6 +7,7 @@ the mode with the precision of single events' scores; its Pareto k-hat says how 
 import datetime
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pandas as pd
 from scipy.stats import kstest
@@ -16,6 +17,7 @@ from bayesquake.inference.laplace import pareto_k
 from bayesquake.models.event_classification.arrays import prepare
 from bayesquake.models.event_classification.background import basis_at, cells_of, coefficients
 from bayesquake.models.event_classification.compensator import transformed_times
+from bayesquake.models.event_classification.likelihood import expected_events
 from bayesquake.models.event_classification.scoring import held_out_scores, window_after
 from bayesquake.report.figures import BLUE, INK, VERMILION, new_figure, styled
 
@@ -41,21 +43,21 @@ def run(study, folder):
         target = bq.target(model(), fitted, **options)
         draws, k_hat = draws_at_the_mode(target, settings["draws"], study.config["seed"])
         later = prepare(held_out, **options)
-        mean = {name: x.mean(axis=0, keepdims=True) for name, x in draws.items()}
-        averaged, plugged = held_out_scores(draws, later), held_out_scores(mean, later)
-        at_mean = {name: x[0] for name, x in mean.items()}
-        times = residual_times(at_mean, later, held_out)
+        mode = target.constrain(jnp.zeros(target.dim), target.data)
+        plugged = held_out_scores({name: x[None] for name, x in mode.items()}, later)
+        averaged = held_out_scores(draws, later)
+        times = residual_times(mode, later, held_out)
         test = kstest(times, "uniform")
         rows.append(
             {"background": background, "pareto_k": k_hat}
             | {f"{name}_averaged": float(averaged[name]) for name in averaged}
             | {f"{name}_plugged": float(plugged[name]) for name in plugged}
             | {"ks_statistic": test.statistic, "ks_pvalue": test.pvalue, "events": times.size}
-            | {name: float(at_mean[name]) for name in ("mu", "k", "alpha", "c", "p", "q")}
-            | {"branching_ratio": float(at_mean["branching_ratio"])}
+            | {name: float(mode[name]) for name in ("mu", "k", "alpha", "c", "p", "q")}
+            | {"branching_ratio": float(mode["branching_ratio"])}
         )
         pd.DataFrame(rows).to_csv(folder / "scores.csv", index=False)
-        fields[background] = (times, at_mean)
+        fields[background] = (times, mode)
     polygon = fitted["polygon"].to_numpy()
     residual_figure({name: times for name, (times, _) in fields.items()}).savefig(
         folder / "transformed_times.png", dpi=150
@@ -114,10 +116,10 @@ def draws_at_the_mode(target, count, seed):
 
 
 def residual_times(values, data, dataset):
-    """Return transformed times of the targets over their last, (target,), at given values."""
+    """Return transformed times of the targets over that of the end, (target,), at given values."""
     target = dataset["target"].to_numpy() == 1
     Lambda = np.asarray(jax.jit(transformed_times)(values, data))[: target.size][target]
-    return Lambda / Lambda[-1]
+    return Lambda / float(jax.jit(expected_events)(values, data))
 
 
 @styled
@@ -137,7 +139,7 @@ def residual_figure(times):
 def field_figure(values, polygon, basis_size, dataset):
     """Draw the background rate and the events of the fit."""
     weight = np.asarray(coefficients(values, polygon, basis_size))
-    cells, _ = cells_of(polygon)
+    cells = cells_of(polygon).centroid
     rate = float(values["mu"]) * np.exp(basis_at(cells, polygon, basis_size) @ weight)
     figure, axis = new_figure(1, 1, (5.4, 4.4))
     drawn = axis.scatter(*cells.T, c=np.log10(rate), marker="s", s=26, cmap="viridis")

@@ -9,9 +9,18 @@ from bayesquake.errors import CatalogError, OptionError
 
 from .background import make_density, make_field
 from .pairs import Events, tile_size
+from .region import is_near
 from .triggering import Tapered
 
-__all__ = ["Catalogue", "Magnitudes", "largest_magnitude", "prepare", "reference_magnitude"]
+__all__ = [
+    "Catalogue",
+    "Magnitudes",
+    "largest_magnitude",
+    "mark_units",
+    "prepare",
+    "reference_magnitude",
+    "sources_in_time",
+]
 
 SMALLEST_BUCKET = 64
 STEPS_PER_DOUBLING = 16
@@ -40,11 +49,12 @@ class Catalogue(NamedTuple):
     ----------
     events : Events
     target, present : (event,)
-        1 for events whose rate enters the likelihood; 1 for all but padding.
+        1 for events whose rate enters the likelihood; 1 for those that trigger: all but padding
+        and, without space, those outside the polygon.
     gap_start, gap_end : (event,)
         Days from every event to the window's start (not below 0) and end.
     duration, area : scalars
-        Length of the window (day); area of the polygon (km²), 1 without space.
+        Length of the window (day); area of the polygon (km²).
     plane : (2, event) or None
         Plane coordinates (km) for the share of offspring inside the polygon.
     polygon : (vertex, 2) or None
@@ -94,8 +104,8 @@ def prepare(
     taper : bool
         Form A: an exponential taper, and a decay of any exponent, instead of form B.
     space : bool
-        Whether places are modelled; without them μ is in 1/day and one pass over the
-        catalogue does.
+        Whether places are modelled. Without them the rate is that in the polygon, events
+        outside it are left out, and one pass along the catalogue does.
     edge_correction : bool
         Whether offspring outside the polygon are discounted. Without it all of them are
         taken to lie inside, which biases k where events are near the edge.
@@ -130,22 +140,24 @@ def prepare(
     polygon = dataset["polygon"].to_numpy()
     position, curvature = positions(dataset, plane) if space else (None, None)
     marks = standard_marks(dataset) if classes else None
-    events = Events(time, position, curvature, dm, marks)
+    triggers = np.ones(n) if space else sources_in_time(dataset).astype(float)
+    events = Events(time, position, curvature, dm, marks, None if space else triggers)
     padded = events._replace(
         time=pad(time, size, max(T1, time[-1])),
         position=None if position is None else pad(position, size, 0.0),
         dm=pad(dm, size, 0.0),
         marks=None if marks is None else pad(marks, size, 0.0),
+        triggers=None if space else pad(triggers, size, 0.0),
     )
     area = float(attrs["area_km2"])
     return Catalogue(
         events=padded,
         target=pad(target, size, 0.0),
-        present=pad(np.ones(n), size, 0.0),
+        present=pad(triggers, size, 0.0),
         gap_start=pad(np.maximum(T0 - time, 0.0), size, 0.0),
         gap_end=pad(T1 - time, size, 0.0),
         duration=np.float64(T1 - T0),
-        area=np.float64(area if space else 1.0),
+        area=np.float64(area),
         plane=pad(plane, size, 0.0) if space and edge_correction else None,
         polygon=polygon if space and edge_correction else None,
         form=Tapered() if taper else None,
@@ -158,6 +170,12 @@ def prepare(
 def reference_magnitude(dataset):
     """Return m_ref = m_c - δ/2, the lower edge of the smallest magnitude's bin."""
     return float(dataset.attrs["m_c"]) - 0.5 * float(dataset.attrs["delta_m"])
+
+
+def sources_in_time(dataset):
+    """Return which events trigger in the form without space, (event,): those in the polygon."""
+    x, y = dataset["x_km"].to_numpy(), dataset["y_km"].to_numpy()
+    return (dataset["target"].to_numpy() == 1) | is_near(dataset["polygon"].to_numpy(), x, y, 0.0)
 
 
 def bucket(n):
@@ -191,10 +209,35 @@ def positions(dataset, plane):
 
 
 def standard_marks(dataset):
-    """Return the marks in units of their standard deviation around their mean, (mark, event)."""
+    """Return the marks in units of their standard deviation around their mean, (mark, event).
+
+    A data set that is part of another has the mean and the standard deviation of the whole in
+    its attributes, see `scoring.window_after`.
+    """
+    names, centre, scale = mark_units(dataset)
+    values = np.stack([dataset[name].to_numpy() for name in names])
+    return (values - centre[:, None]) / scale[:, None]
+
+
+def mark_units(dataset):
+    """Return the names of the marks, their means and their standard deviations, (mark,).
+
+    Raises
+    ------
+    CatalogError
+        A mark is the same for all events.
+    """
     names = [name for name in dataset.attrs["marks"].split(",") if name]
     values = np.stack([dataset[name].to_numpy() for name in names])
-    return (values - values.mean(axis=1, keepdims=True)) / values.std(axis=1, keepdims=True)
+    centre = np.atleast_1d(dataset.attrs.get("mark_means", values.mean(axis=1)))
+    scale = np.atleast_1d(dataset.attrs.get("mark_sds", values.std(axis=1)))
+    if not (scale > 0).all():
+        constant = names[int(np.argmin(scale))]
+        raise CatalogError(
+            f"{dataset.attrs['source']}: the mark {constant!r} is the same for all events and "
+            "tells no classes apart; leave it out of marks"
+        )
+    return names, centre, scale
 
 
 def _background(kind, events, plane, polygon, area, target, basis_size, n):

@@ -21,6 +21,7 @@ from .inside import mass_inside
 from .nearest_neighbour import background_probability
 
 __all__ = [
+    "Cells",
     "Density",
     "Field",
     "background_rate",
@@ -39,7 +40,9 @@ NEIGHBOURS = 8
 NARROWEST_SHARE = 0.005
 """Smallest bandwidth, as a share of the region's half-width."""
 
-DOMAIN_FACTOR = 1.5
+MARGIN = 0.5
+"""Distance from the polygon's box to the edge of the basis, in half-widths of the region."""
+
 CELLS = 40
 """Cells along the longer side of the polygon's box."""
 
@@ -112,7 +115,7 @@ def _scaled(values, frequencies):
 
 
 def background_rate(values, background, size):
-    """Return μ at every event, (event,), in 1/(day km²), or in 1/day without space."""
+    """Return μ at every event, (event,), in 1/(day km²)."""
     match background:
         case None:
             return jnp.full(size, values["mu"])
@@ -191,12 +194,12 @@ def make_field(position, polygon, basis_size):
     basis_size : int
         Functions along each axis.
     """
-    cells, share = cells_of(polygon)
+    cells = cells_of(polygon)
     return Field(
         basis_at(position.T, polygon, basis_size),
-        basis_at(cells, polygon, basis_size),
+        basis_at(cells.centroid, polygon, basis_size),
         _frequencies(polygon, basis_size),
-        share,
+        cells.share,
     )
 
 
@@ -216,11 +219,30 @@ def _domain(polygon):
     """Return the centre and half-width (km) of a polygon's box, and the basis' in half-widths."""
     low, high = polygon.min(axis=0), polygon.max(axis=0)
     half_width = 0.5 * (high - low).max()
-    return 0.5 * (low + high), half_width, DOMAIN_FACTOR * 0.5 * (high - low) / half_width
+    return 0.5 * (low + high), half_width, 0.5 * (high - low) / half_width + MARGIN
+
+
+class Cells(NamedTuple):
+    """Cells of a square grid, cut to a polygon.
+
+    Attributes
+    ----------
+    centroid, corner : (cell, 2)
+        Centroid of the part in the polygon, and lower left corner of the whole cell (km).
+    share : (cell,)
+        Share of the polygon's area.
+    side : float
+        km.
+    """
+
+    centroid: Any
+    corner: Any
+    share: Any
+    side: float
 
 
 def cells_of(polygon):
-    """Return centroids (cell, 2) and shares of the area of grid cells cut to the polygon."""
+    """Return the cells of the grid over a polygon (vertex, 2) in km."""
     low, high = polygon.min(axis=0), polygon.max(axis=0)
     side = (high - low).max() / CELLS
     counts = np.ceil((high - low) / side - 1e-9).astype(int)
@@ -231,5 +253,6 @@ def cells_of(polygon):
     areas = shapely.area(pieces)
     kept = areas > 0
     centroids = shapely.centroid(pieces[kept])
-    points = np.stack([shapely.get_x(centroids), shapely.get_y(centroids)], axis=1)
-    return points, areas[kept] / areas.sum()
+    centroid = np.stack([shapely.get_x(centroids), shapely.get_y(centroids)], axis=1)
+    corner = np.stack([corner_x, corner_y], axis=1)[kept]
+    return Cells(centroid, corner, areas[kept] / areas.sum(), side)

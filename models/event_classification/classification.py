@@ -17,7 +17,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from .likelihood import mark_densities, rates
+from .likelihood import log_intensity, log_rates, rates
 from .pairs import over_tiles, pair_rates, tile_size
 from .triggering import triggering_kernel
 
@@ -29,12 +29,7 @@ def class_probabilities(values, data):
 
     The rest, one minus their sum, is the probability of being triggered.
     """
-    background, triggered = rates(values, data)
-    if data.events.marks is None:
-        return (background / (background + triggered))[None]
-    densities = mark_densities(values, data)
-    share = background / (background + triggered)
-    return share * densities / densities.sum(axis=0)
+    return jnp.exp(log_rates(values, data)[0] - log_intensity(values, data))
 
 
 class Levelled(NamedTuple):

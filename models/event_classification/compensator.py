@@ -17,7 +17,7 @@ from .likelihood import expected_events, log_intensity
 from .pairs import over_tiles, tile_size
 from .triggering import productivity, time_fraction
 
-__all__ = ["inside_polygon", "log_likelihood_terms", "transformed_times"]
+__all__ = ["inside_polygon", "log_likelihood_terms", "terms_and_times", "transformed_times"]
 
 DELAYS = np.concatenate([[0.0], np.geomspace(1e-6, 1e6, 4000)])
 """Days at which the share of offspring that have come is tabulated for all pairs."""
@@ -65,13 +65,19 @@ def log_likelihood_terms(values, data):
     Each target has ln λ less the expected number since the target before it, the last one also
     less what is expected from then to the end of the window.
     """
+    return terms_and_times(values, data)[0]
+
+
+def terms_and_times(values, data):
+    """Return `log_likelihood_terms` and `transformed_times`, from one pass."""
     Lambda = transformed_times(values, data)
     is_target = data.target > 0
     reached = jnp.maximum(jax.lax.cummax(jnp.where(is_target, Lambda, 0.0)), 0.0)
     previous = jnp.concatenate([jnp.zeros(1), reached[:-1]])
     last = is_target & (jnp.cumsum(data.target) == data.target.sum())
     until = jnp.where(last, expected_events(values, data), Lambda)
-    return jnp.where(is_target, log_intensity(values, data) - (until - previous), 0.0)
+    terms = jnp.where(is_target, log_intensity(values, data) - (until - previous), 0.0)
+    return terms, Lambda
 
 
 def inside_polygon(values, data):

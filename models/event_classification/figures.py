@@ -279,7 +279,7 @@ def certainty(result):
 def residuals(result):
     """Draw observed against expected numbers of events, in time and in transformed time.
 
-    Left: cumulative number of target events, observed and expected at the posterior mean. Right:
+    Left: cumulative number of target events, observed and expected by the posterior. Right:
     observed minus expected number; band: 95 % Kolmogorov-Smirnov limits of a process that the
     model describes. Parameters fitted to the same events keep the line closer to zero.
     """
@@ -301,7 +301,7 @@ def residuals(result):
     right.set(
         xlabel="expected number of events up to the event (transformed time)",
         ylabel="observed minus expected number",
-        xlim=(0, expected[-1]),
+        xlim=(0, float(group["expected_total"])),
         ylim=(-reach, reach),
     )
     right.set_title(
@@ -438,8 +438,7 @@ def _expected_per_day(result):
     if "mu_field" in posterior:
         mu = draws_of(posterior, ["mu_field"])["mu_field"]
         return mu @ posterior["cell_share"].to_numpy() * float(result["constant_data"]["area_km2"])
-    area = float(result["constant_data"]["area_km2"]) if _has_places(result) else 1.0
-    return draws_of(posterior, ["mu"])["mu"] * area
+    return draws_of(posterior, ["mu"])["mu"] * float(result["constant_data"]["area_km2"])
 
 
 def _reliability(axis, phi, is_background):
@@ -461,8 +460,6 @@ def _reliability(axis, phi, is_background):
 
 def _parameter_label(result, name):
     unit = result["posterior"][name].attrs["units"].removeprefix("ln(").removesuffix(")")
-    if not _has_places(result):
-        unit = unit.replace(" km-2", "")
     for plain, raised in {"-1": "$^{-1}$", "-2": "$^{-2}$", "km2": "km²"}.items():
         unit = unit.replace(plain, raised)
     return CORNER[name] if unit == "1" else f"{CORNER[name]} ({unit})"

@@ -16,7 +16,7 @@ import xarray as xr
 from bayesquake.errors import OptionError, ResultError
 from bayesquake.io.catalog import iso_time
 
-from .arrays import largest_magnitude, reference_magnitude
+from .arrays import reference_magnitude, sources_in_time
 from .branching import Population, descend, joined, selected
 from .immigrants import background_events
 from .parameters import SIMULATED
@@ -59,7 +59,7 @@ def forecast_catalogs(key, values, dataset, arrays, *, days, catalogs):
     draws = np.linspace(0, len(values["k"]) - 1, catalogs).astype(int)
     natural = {name: np.asarray(values[name])[draws] for name in SIMULATED if name in values}
     m_ref = reference_magnitude(dataset)
-    span = largest_magnitude(dataset) - m_ref
+    span = float(arrays.magnitudes.span)
     start = float(dataset.attrs["T1"])
 
     chunks = np.array_split(np.arange(catalogs), 1 + catalogs * dataset.sizes["event"] // CHUNK)
@@ -74,8 +74,13 @@ def forecast_catalogs(key, values, dataset, arrays, *, days, catalogs):
 
 
 def _continued(rng, natural, dataset, arrays, window, span):
-    """Return the events in the polygon of as many catalogues as there are parameters."""
+    """Return the events in the polygon of as many catalogues as there are parameters.
+
+    Without space offspring stay at the place of their parent, in the polygon.
+    """
     polygon = dataset["polygon"].to_numpy()
+    if "d" not in natural:
+        dataset = dataset.isel(event=sources_in_time(dataset))
     observed = _observed(dataset, reference_magnitude(dataset), len(natural["mu"]))
     fresh = background_events(
         rng,

@@ -1,5 +1,7 @@
 """Simulation of background events, those without a parent, of many catalogues at once."""
 
+from typing import Any, NamedTuple
+
 import jax
 import numpy as np
 
@@ -11,8 +13,10 @@ from .region import is_near
 
 __all__ = ["background_events"]
 
-FIELD_MARGIN = 1.5
-"""The field's highest value is taken to be below this multiple of that at the cells' centroids."""
+__all__ = ["background_events"]
+
+LOCAL_BOUND = np.exp(0.7)
+"""The field within a cell is taken to stay below this multiple of that at its centroid."""
 
 
 def background_events(
@@ -33,7 +37,7 @@ def background_events(
     span : float
         M = m_max - m_ref.
     area : float
-        By which μ is multiplied: that of the polygon (km²), or 1 without space.
+        That of the polygon (km²).
     background : background.Density, background.Field or None
     most_events : int, optional
 
@@ -47,25 +51,20 @@ def background_events(
         Many more than ``most_events`` events are expected.
     """
     mu, beta = values["mu"], values["beta"]
-    thinning = _thinning(values, polygon) if isinstance(background, Field) else None
-    highest = 1.0 if thinning is None else thinning[1]
-    expected = mu * area * (window[1] - window[0]) * highest
+    field = _field_in_cells(values, polygon) if isinstance(background, Field) else None
+    expected = mu * area * (window[1] - window[0]) * (1.0 if field is None else field.mean)
     if most_events is not None and expected.sum() > 2 * most_events + 100:
         raise SimulationError(
             f"about {expected.sum():.3g} background events are expected, more than {most_events}; "
             "lower mu, or raise maximum_events"
         )
     catalog = np.repeat(np.arange(mu.size), rng.poisson(expected))
-    if isinstance(background, Density):
+    if field is not None:
+        place = _points_of_field(rng, field, polygon, catalog)
+    elif isinstance(background, Density):
         place = _points_of_density(rng, background, polygon, catalog.size)
     else:
         place = _points_in(rng, polygon, catalog.size)
-    if thinning is not None:
-        weight, highest, basis_size = thinning
-        functions = basis_at(place, polygon, basis_size)
-        share = np.exp((functions * weight[catalog]).sum(axis=1)) / highest[catalog]
-        kept = rng.uniform(size=catalog.size) < share
-        catalog, place = catalog[kept], place[kept]
     return Population(
         catalog=catalog,
         time=rng.uniform(*window, catalog.size),
@@ -77,12 +76,45 @@ def background_events(
     )
 
 
-def _thinning(values, polygon):
-    """Return coefficients (catalog, basis), a bound of e^f (catalog,) and the basis size."""
+class FieldInCells(NamedTuple):
+    """Fields of many catalogues on the cells of the likelihood's integral.
+
+    Coefficients (catalog, basis), e^f at centroids (catalog, cell), the mean of e^f (catalog,).
+    """
+
+    weight: Any
+    factor: Any
+    mean: Any
+    cells: Any
+
+
+def _field_in_cells(values, polygon):
     basis_size = int(np.sqrt(values["z"].shape[1]))
     weight = np.asarray(jax.vmap(lambda own: coefficients(own, polygon, basis_size))(dict(values)))
-    at_cells = basis_at(cells_of(polygon)[0], polygon, basis_size)
-    return weight, FIELD_MARGIN * np.exp((weight @ at_cells.T).max(axis=1)), basis_size
+    cells = cells_of(polygon)
+    factor = np.exp(weight @ basis_at(cells.centroid, polygon, basis_size).T)
+    return FieldInCells(weight, factor, factor @ cells.share, cells)
+
+
+def _points_of_field(rng, field, polygon, catalog):
+    """Draw a point of its catalogue's field for every event: its cell, then its place there."""
+    basis_size = int(np.sqrt(field.weight.shape[1]))
+    below = np.cumsum(field.factor * field.cells.share, axis=1)
+    below = below / below[:, -1:] + np.arange(len(below))[:, None]
+    level = catalog + rng.uniform(size=catalog.size)
+    cell = np.searchsorted(below.ravel(), level, side="right") - catalog * below.shape[1]
+    cell = np.minimum(cell, below.shape[1] - 1)
+    place, open_places = np.empty((catalog.size, 2)), np.arange(catalog.size)
+    while open_places.size:
+        which, own = cell[open_places], catalog[open_places]
+        points = field.cells.corner[which] + field.cells.side * rng.uniform(size=(which.size, 2))
+        f = (basis_at(points, polygon, basis_size) * field.weight[own]).sum(axis=1)
+        chance = np.exp(f) / (LOCAL_BOUND * field.factor[own, which])
+        taken = rng.uniform(size=which.size) < chance
+        taken &= is_near(polygon, points[:, 0], points[:, 1], 0.0)
+        place[open_places[taken]] = points[taken]
+        open_places = open_places[~taken]
+    return place
 
 
 def _points_in(rng, polygon, n):

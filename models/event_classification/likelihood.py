@@ -11,6 +11,7 @@ offspring have marks around those of their parents.
 import jax
 import jax.numpy as jnp
 import numpyro.distributions as dist
+from jax.scipy.special import logsumexp
 
 from .background import background_rate, expected_background
 from .inside import mass_inside
@@ -24,7 +25,7 @@ __all__ = [
     "log_intensity",
     "log_likelihood",
     "log_magnitude_density",
-    "mark_densities",
+    "log_rates",
     "rates",
 ]
 
@@ -39,31 +40,47 @@ def log_likelihood(values, data):
         them ``tau``, ``d``, ``gamma``, ``q`` and those of field and marks.
     data : arrays.Catalogue
     """
-    return (data.target * log_intensity(values, data)).sum() - expected_events(values, data)
+    at_targets = jnp.where(data.target > 0, log_intensity(values, data), 0.0)
+    return at_targets.sum() - expected_events(values, data)
 
 
 def log_intensity(values, data):
     """Return ln λ at every event, (event,), in ln 1/(day km²), or in ln 1/day without space."""
-    background, triggered = rates(values, data)
-    return jnp.log(background + triggered)
+    log_background, triggered = log_rates(values, data)
+    return logsumexp(jnp.concatenate([log_background, log_or_nothing(triggered)[None]]), axis=0)
 
 
 def rates(values, data):
     """Return the background and the triggered rate at every event, both (event,)."""
-    kernel = triggering_kernel(values, space=data.events.position is not None)
+    log_background, triggered = log_rates(values, data)
+    return jnp.exp(log_background).sum(axis=0), triggered
+
+
+def log_rates(values, data):
+    """Return logs of the background rates by class, (class, event), and the triggered rate."""
+    in_space = data.events.position is not None
+    kernel = triggering_kernel(values, space=in_space)
     background = background_rate(values, data.background, data.events.time.size)
+    if not in_space:
+        background = background * data.area
+    log_background = jnp.log(background)[None]
     if data.events.marks is not None:
-        background = background * mark_densities(values, data).sum(axis=0)
-    if data.events.position is None and data.events.marks is None:
-        return background, triggered_rate_in_time(kernel, data.events)
-    return background, triggered_rate(kernel, data.events)
+        log_background = log_background + log_mark_densities(values, data)
+    elif not in_space:
+        return log_background, triggered_rate_in_time(kernel, data.events)
+    return log_background, triggered_rate(kernel, data.events)
 
 
-def mark_densities(values, data):
-    """Return w_c f_c(y) of every background class at every event, (class, event)."""
+def log_mark_densities(values, data):
+    """Return ln w_c f_c(y) of every background class at every event, (class, event)."""
     normal = dist.Normal(values["class_means"][:, :, None], values["class_widths"][:, :, None])
     log_density = normal.log_prob(data.events.marks).sum(axis=1)
-    return values["class_weight"][:, None] * jnp.exp(log_density)
+    return jnp.log(values["class_weight"])[:, None] + log_density
+
+
+def log_or_nothing(rate):
+    """Return the log of a rate that may be zero, with a derivative of zero there."""
+    return jnp.where(rate > 0, jnp.log(jnp.where(rate > 0, rate, 1.0)), -jnp.inf)
 
 
 def expected_events(values, data):

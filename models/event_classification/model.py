@@ -61,7 +61,8 @@ def log_subcritical(n_br):
 def mark_parameters(data, priors):
     """Declare the marks of background classes and of offspring, in standard deviations of marks.
 
-    Classes are in ascending order of the mean of their first mark, which tells them apart.
+    Classes are in ascending order of the mean of their first mark, which tells them apart: the
+    prior is that of the first mean and of the logs of the distances between neighbours.
     """
     classes, marks = data.classes.shape[0], data.events.marks.shape[0]
 

@@ -12,8 +12,9 @@ from bayesquake.errors import OptionError
 
 from .background import Field, cells_of, log_field
 from .classification import classify, cluster_sizes, roots
-from .compensator import log_likelihood_terms, transformed_times
+from .compensator import terms_and_times
 from .forecast import forecast_catalogs
+from .likelihood import expected_events
 from .quantities import QUANTITIES
 
 __all__ = ["complete"]
@@ -80,13 +81,16 @@ def _groups(dataset, draws, chosen_event, forecast_days, forecast_draws, posteri
     per_chain = np.unique(np.linspace(0, length - 1, min(length, -(-draws // chains))).astype(int))
     some = {name: np.asarray(x)[:, per_chain] for name, x in posterior.items()}
     flat = {name: x.reshape(-1, *x.shape[2:]) for name, x in some.items()}
+    terms, Lambda, total = (
+        np.asarray(x) for x in _of_draws(jax.tree.map(jnp.asarray, flat), arrays)
+    )
     groups = {
         "posterior": _field(posterior, arrays, dataset),
-        "log_likelihood": _terms(flat, arrays, dataset, chains, per_chain),
+        "log_likelihood": _terms(terms, dataset, chains, per_chain),
         "observed_data": dataset.copy(),
         "constant_data": _constants(dataset, arrays),
         "classification": _classification(key_classes, flat, arrays, dataset, chosen_event),
-        "residuals": _residuals(posterior, arrays, dataset),
+        "residuals": _residuals(Lambda.mean(axis=0), total.mean(), dataset),
     }
     if forecast_days:
         every = {name: np.asarray(x).reshape(-1, *x.shape[2:]) for name, x in posterior.items()}
@@ -141,10 +145,9 @@ def _classification(key, values, arrays, dataset, chosen_event):
     )
 
 
-def _terms(values, arrays, dataset, chains, per_chain):
-    terms = _mapped_terms(jax.tree.map(jnp.asarray, values), arrays)
+def _terms(terms, dataset, chains, per_chain):
     target = dataset["target"].to_numpy() == 1
-    found = np.asarray(terms)[:, : target.size][:, target]
+    found = terms[:, : target.size][:, target]
     return xr.Dataset(
         {
             "term": (
@@ -162,22 +165,32 @@ def _terms(values, arrays, dataset, chains, per_chain):
 
 
 @jax.jit
-def _mapped_terms(values, arrays):
-    return jax.lax.map(lambda draw: log_likelihood_terms(draw, arrays), values)
+def _of_draws(values, arrays):
+    """Return terms and transformed times of every draw, (draw, event), and expected targets."""
+
+    def of_draw(draw):
+        terms, Lambda = terms_and_times(draw, arrays)
+        return terms, Lambda, expected_events(draw, arrays)
+
+    return jax.lax.map(of_draw, values)
 
 
-def _residuals(posterior, arrays, dataset):
-    """Return transformed times at the posterior mean, and how far they are from uniform."""
-    mean = {name: jnp.asarray(np.asarray(x).mean(axis=(0, 1))) for name, x in posterior.items()}
+def _residuals(Lambda, total, dataset):
+    """Return posterior means of transformed times, and how far they are from uniform."""
     target = dataset["target"].to_numpy() == 1
-    Lambda = np.asarray(jax.jit(transformed_times)(mean, arrays))[: target.size][target]
-    test = kstest(Lambda / Lambda[-1], "uniform")
+    Lambda = Lambda[: target.size][target]
+    test = kstest(Lambda / total, "uniform")
     return xr.Dataset(
         {
             "transformed_time": (
                 "target_event",
                 Lambda,
                 {"units": "1", "long_name": "expected targets until the event"},
+            ),
+            "expected_total": (
+                (),
+                float(total),
+                {"units": "1", "long_name": "expected targets in the whole window"},
             ),
             "ks_statistic": (
                 (),
@@ -200,7 +213,7 @@ def _field(posterior, arrays, dataset):
     chain_draw = {"chain": np.arange(chains), "draw": np.arange(draws)}
     if not isinstance(arrays.background, Field):
         return xr.Dataset(coords=chain_draw)
-    cells, share = cells_of(dataset["polygon"].to_numpy())
+    cells = cells_of(dataset["polygon"].to_numpy())
 
     def of_draw(values):
         return values["mu"] * jnp.exp(log_field(values, arrays.background, "cells"))
@@ -215,9 +228,9 @@ def _field(posterior, arrays, dataset):
         {"mu_field": (("chain", "draw", "cell"), field.reshape(chains, draws, -1), attributes)},
         coords={
             **chain_draw,
-            "cell_x_km": ("cell", cells[:, 0], km),
-            "cell_y_km": ("cell", cells[:, 1], km),
-            "cell_share": ("cell", share, {"units": "1"}),
+            "cell_x_km": ("cell", cells.centroid[:, 0], km),
+            "cell_y_km": ("cell", cells.centroid[:, 1], km),
+            "cell_share": ("cell", cells.share, {"units": "1"}),
         },
     )
 

@@ -34,6 +34,8 @@ class Events(NamedTuple):
     dm : (event,)
         Magnitude above the reference magnitude.
     marks : (mark, event) or None
+    triggers : (event,) or None
+        1 for events that trigger others, 0 for those that do not; None if all do.
     """
 
     time: Any
@@ -41,6 +43,7 @@ class Events(NamedTuple):
     curvature: Any
     dm: Any
     marks: Any = None
+    triggers: Any = None
 
 
 def tile_size(size):
@@ -145,6 +148,8 @@ class Factors(NamedTuple):
 def _factors(kernel, targets, sources):
     """Compute ln g = A + a Δm - p ln(t + c) - q ln(1 + r²/D) - t/τ and its parts."""
     later = targets.time[:, None] > sources.time
+    if sources.triggers is not None:
+        later = later & (sources.triggers > 0)
     t = jnp.where(later, targets.time[:, None] - sources.time, 1.0)
     shifted = t + kernel.c
     log_shifted = jnp.log(shifted)

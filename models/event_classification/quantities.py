@@ -37,14 +37,14 @@ PRIORS = {
     "field_length": Prior(
         "LogNormal", (("loc", math.log(0.3)), ("scale", 0.5)), "1", "ℓ_f", "weakly informative"
     ),
-    "class_mean": _normal("1", "y_c", 0.0, 1.5),
+    "class_mean": _normal("1", "y_c", 0.0, 1.0),
     "class_mean_further": _normal("1", "y_c", 0.0, 1.5),
     "log_class_width": _normal("1", "ln s_c", -0.5, 0.7),
     "log_mark_width": _normal("1", "ln s", -0.5, 0.7),
 }
 
 QUANTITIES = {
-    "mu": Quantity("day-1 km-2", "background rate (1/day without space)"),
+    "mu": Quantity("day-1 km-2", "background rate"),
     "log_mu": Quantity("ln(day-1 km-2)", "natural log of mu"),
     "k": Quantity("1", "expected direct offspring of an event at the reference magnitude"),
     "log_k": Quantity("1", "natural log of k"),
@@ -68,7 +68,7 @@ QUANTITIES = {
     "field_length": Quantity("1", "length of the field over the region's half-width"),
     "z": Quantity("1", "white coefficients of the field", ("basis",), auxiliary=True),
     "mu_field": Quantity("day-1 km-2", "background rate in grid cells", ("cell",)),
-    "class_mean": Quantity("1", "unordered first-mark means", ("class",), auxiliary=True),
+    "class_mean": Quantity("1", "first-mark means, in ascending order", ("class",), auxiliary=True),
     "class_mean_further": Quantity("1", "means of the other marks", ("class", "further_mark")),
     "class_means": Quantity("1", "standardised mean marks of classes", ("class", "mark")),
     "log_class_width": Quantity("1", "log standardised widths of classes", ("class", "mark")),

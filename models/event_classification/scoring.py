@@ -7,7 +7,7 @@ the window counted. With :math:`\Lambda(t) = \int_S \lambda(t, x)\,dx`,
 .. math:: \ln L = \Big[\sum_i \ln \Lambda(t_i) - \int \Lambda\,dt\Big]
           + \sum_i \ln \frac{\lambda(t_i, x_i)}{\Lambda(t_i)},
 
-what the times score and what the places score given the times.
+what the times score, and what the places, with marks if there are any, score given the times.
 """
 
 from typing import Any, NamedTuple
@@ -18,6 +18,7 @@ import numpy as np
 import xarray as xr
 from scipy.special import logsumexp
 
+from .arrays import mark_units
 from .background import expected_background
 from .compensator import inside_polygon
 from .likelihood import expected_events, log_intensity
@@ -47,9 +48,13 @@ def window_after(dataset, start, end):
     Returns
     -------
     xarray.Dataset
-        Without the events after the end; those before the start are history.
+        Without the events after the end; those before the start are history. Marks keep the units
+        that they have in the whole.
     """
     kept = dataset.isel(event=dataset["time_days"].to_numpy() <= end)
+    if kept.attrs.get("marks"):
+        _, centre, scale = mark_units(dataset)
+        kept = kept.assign_attrs(mark_means=centre, mark_sds=scale)
     target = (kept["target"] == 1) & (kept["time_days"] >= start)
     kept = kept.assign(
         target=target.astype(kept["target"].dtype).assign_attrs(kept["target"].attrs)
@@ -59,7 +64,7 @@ def window_after(dataset, start, end):
 
 def rate_in_polygon(values, data):
     """Return Λ at the time of every event, (event,), in 1/day."""
-    kernel = triggering_kernel(values, space=False)
+    kernel = triggering_kernel(values, space=False)._replace(log_mark_width=None)
     events = data.events._replace(position=None, curvature=None, marks=None)
 
     def add(total, sources, targets):
@@ -84,7 +89,8 @@ def score_parts(values, data):
     """
     log_in_polygon = jnp.log(rate_in_polygon(values, data))
     in_time = (data.target * log_in_polygon).sum() - expected_events(values, data)
-    return in_time, (data.target * (log_intensity(values, data) - log_in_polygon)).sum()
+    in_space = jnp.where(data.target > 0, log_intensity(values, data) - log_in_polygon, 0.0)
+    return in_time, in_space.sum()
 
 
 @jax.jit

@@ -12,7 +12,7 @@ import numpy as np
 from bayesquake.errors import OptionError, SimulationError, SupercriticalError
 from bayesquake.priors import resolve_priors
 
-from .arrays import largest_magnitude, prepare, reference_magnitude
+from .arrays import prepare, reference_magnitude, sources_in_time
 from .background import make_field
 from .branching import Population, descend, joined
 from .classification import roots
@@ -20,6 +20,7 @@ from .data import event_dataset
 from .immigrants import background_events
 from .model import log_subcritical
 from .parameters import NATURAL, SIMULATED, natural_values, scalar_sites, sites_of_natural
+from .projection import to_geographic
 from .region import is_near
 
 __all__ = [
@@ -116,7 +117,7 @@ def simulate(key, design=None, parameters=None, *, priors=None):
     margin = 0.0 if exact else float(design["buffer_km"])
     box = polygon + margin * np.sign(polygon - side / 2)
     span = design["m_max"] - design["m_c"] + 0.5 * design["delta_m"]
-    area = (side + 2 * margin) ** 2 if design["space"] else 1.0
+    area = (side + 2 * margin) ** 2
     many = {name: np.asarray(value)[None] for name, value in values.items()}
     field = make_field(box.T, box, int(design["basis_size"])) if design["field"] else None
     seeds = background_events(
@@ -145,7 +146,17 @@ def simulate(key, design=None, parameters=None, *, priors=None):
 
 
 def replicate(
-    key, values, dataset, *, taper=False, space=True, background="constant", basis_size=12
+    key,
+    values,
+    dataset,
+    *,
+    taper=False,
+    space=True,
+    edge_correction=True,
+    background="constant",
+    basis_size=12,
+    maximum_magnitude=None,
+    classes=0,
 ):
     """Simulate the target window as it could have been, given its history, at one draw.
 
@@ -161,17 +172,26 @@ def replicate(
     ------
     SimulationError
         More than ten times the events of the data set, and of those of `DESIGN`.
+    OptionError
+        Marks cannot be replicated.
     """
+    if classes:
+        raise OptionError(f"classes = {classes}: marks are not simulated, so no data set with them")
     rng = np.random.default_rng(np.asarray(jax.random.key_data(key)).ravel())
     attrs = dataset.attrs
     polygon = dataset["polygon"].to_numpy()
     m_ref = reference_magnitude(dataset)
-    m_max = largest_magnitude(dataset)
-    span = m_max - m_ref
     T0, T1 = float(attrs["T0"]), float(attrs["T1"])
     arrays = prepare(
-        dataset, taper=taper, space=space, background=background, basis_size=basis_size
+        dataset,
+        taper=taper,
+        space=space,
+        edge_correction=edge_correction,
+        background=background,
+        basis_size=basis_size,
+        maximum_magnitude=maximum_magnitude,
     )
+    span = float(arrays.magnitudes.span)
     natural = {name: np.asarray(values[name])[None] for name in SIMULATED if name in values}
     limit = MOST_REPLICATED * max(dataset.sizes["event"], 1000)
     fresh = background_events(
@@ -184,7 +204,8 @@ def replicate(
         background=arrays.background,
         most_events=limit,
     )
-    past = given_events(dataset, m_ref)
+    given = dataset if space else dataset.isel(event=sources_in_time(dataset))
+    past = given_events(given, m_ref)
     seeds = joined([past, fresh])
     events = descend(
         rng,
@@ -193,13 +214,16 @@ def replicate(
         start=T0,
         end=T1,
         span=span,
-        inside=lambda x, y: is_near(polygon, x, y, 0.0),
+        inside=(lambda x, y: is_near(polygon, x, y, 0.0)) if edge_correction else None,
         most_events=limit,
     )
     everything = np.ones(events.time.size, bool)
     target = np.arange(events.time.size) >= past.time.size
     settings = {name: attrs[name] for name in SETTINGS} | {"polygon_km": polygon}
-    replica = _dataset(events, everything, target, m_max, settings)
+    if attrs["projection"] != "plane":
+        settings |= {"centre": (attrs["centre_longitude"], attrs["centre_latitude"])}
+        settings |= {"projection": attrs["projection"], "distance": attrs["distance"]}
+    replica = _dataset(events, everything, target, m_ref + span, settings)
     return replica if "parent" in dataset else replica.drop_vars(list(TRUTH))
 
 
@@ -269,6 +293,9 @@ def _dataset(events, kept, target, m_max, settings):
     order = np.flatnonzero(kept)[np.argsort(events.time[kept], kind="stable")]
     place = np.full(events.time.size + 1, -2)
     place[order], place[-1] = np.arange(order.size), -1
+    if "centre" in settings:
+        geographic = to_geographic(events.x[order], events.y[order], settings["centre"])
+        settings = settings | dict(zip(("longitude", "latitude"), geographic, strict=True))
     dataset = event_dataset(
         time_days=events.time[order],
         x_km=events.x[order],

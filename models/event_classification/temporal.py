@@ -42,6 +42,8 @@ def triggered_rate_in_time(kernel, events):
     rates, weights = sum_of_exponentials(kernel.c, kernel.p)
     rates = rates + kernel.decay_rate
     added = jnp.exp(kernel.log_amplitude + kernel.magnitude_slope * events.dm)
+    if events.triggers is not None:
+        added = jnp.where(events.triggers > 0, added, 0.0)
     delay = jnp.diff(events.time, prepend=events.time[:1])
 
     def step(carry, event):

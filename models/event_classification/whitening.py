@@ -97,13 +97,28 @@ def unwhitened(root, z):
 
 
 def precision(base, position, data, priors):
-    """Return H at a position; priors that are not normal there enter with a precision of one."""
+    """Return H at a position; priors of unknown curvature enter with a precision of one."""
     s = scores(base, position, data)
     sites = base.unravel(jnp.ones_like(position))
     for name in sites:
-        if isinstance(priors.get(name), dist.Normal):
-            sites[name] = sites[name] / priors[name].variance
+        sites[name] = sites[name] * prior_curvature(priors.get(name))
     return s.T @ s + jnp.diag(base.ravel(sites))
+
+
+def prior_curvature(prior):
+    """Return the precision of a prior in the unconstrained coordinate of its site.
+
+    The coordinate of a positive site is its log, in which a half-normal prior has the precision 2
+    at its mode.
+    """
+    match prior:
+        case dist.LogNormal():
+            return 1 / prior.scale**2
+        case dist.HalfNormal():
+            return 2.0
+        case dist.Normal():
+            return 1 / prior.variance
+    return 1.0
 
 
 def scores(base, position, data):

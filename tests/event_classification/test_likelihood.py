@@ -102,7 +102,7 @@ def test_terms_of_single_events_add_up(simulated, truth, options):
 def test_transformed_times_integrate_the_rate_over_time(simulated, truth):
     """Λ between two neighbouring events is the integral of the rate there."""
     arrays = prepare(simulated[1], space=False)
-    values = truth | {"mu": 0.2}
+    values = truth
     Lambda = np.asarray(jax.jit(transformed_times)(values, arrays))
     time, dm = (np.asarray(x) for x in (arrays.events.time, arrays.events.dm))
     n = simulated[1].sizes["event"]
@@ -111,7 +111,10 @@ def test_transformed_times_integrate_the_rate_over_time(simulated, truth):
         past = time[:n] < t
         delay = t - time[:n][past]
         decay = (values["p"] - 1) / values["c"] * (1 + delay / values["c"]) ** -values["p"]
-        return values["mu"] + (values["k"] * np.exp(values["alpha"] * dm[:n][past]) * decay).sum()
+        return (
+            values["mu"] * 1e4
+            + (values["k"] * np.exp(values["alpha"] * dm[:n][past]) * decay).sum()
+        )
 
     for i in (5, n // 2, n - 2):
         a, b = time[i], time[i + 1]
