@@ -238,7 +238,7 @@ def draw_parameters(rng, design, priors=None, given=None):
     from . import MODEL
 
     names = scalar_sites(**{name: design[name] for name in ("taper", "space", "field")})
-    known = set(names) | set(NATURAL)
+    known = (set(names) | set(NATURAL)) - {"branching_ratio"}
     given = dict(given or {})
     z = given.pop("z", None)
     if set(given) - known:

@@ -57,7 +57,7 @@ def made(kind):
     """Return the result that a fit would have whose draws scatter about the truth."""
     space, field = kind != "time", kind == "field"
     design = {"space": space, "taper": not space, "minimum_events": 30, "maximum_events": 250}
-    parameters = IN_SPACE if space else TRUTH | {"mu": 0.03, "tau": 1000.0}
+    parameters = IN_SPACE if space else TRUTH | {"mu": 3e-6, "tau": 1000.0}
     model, rng = bq.load_model("event_classification"), np.random.default_rng(4)
     design |= HISTORY if field else {}
     truth, dataset, _ = bq.zoo.simulate_accepted(model, jax.random.key(5), design, parameters)

@@ -20,6 +20,7 @@ from bayesquake.models.event_classification.likelihood import (
     log_magnitude_density,
     rates,
 )
+from bayesquake.models.event_classification.region import is_near
 from bayesquake.models.event_classification.triggering import branching_ratio
 
 value = jax.jit(log_likelihood)
@@ -97,6 +98,34 @@ def test_terms_of_single_events_add_up(simulated, truth, options):
     values = truth | (field if options.get("background") == "field" else {})
     terms = jax.jit(log_likelihood_terms)(values, arrays)
     assert float(terms.sum()) == pytest.approx(float(value(values, arrays)), abs=2e-4)
+
+
+@pytest.mark.parametrize("options", [{}, {"taper": True}, {"space": False}])
+def test_transformed_times_end_at_the_expected_number_of_targets(model, truth, options):
+    """Λ at the end of the window, where padding stands, with history and with events outside."""
+    design = {"exact": False, "history_days": 300.0, "burn_in_days": 200.0, "buffer_km": 10.0}
+    dataset = model.simulate(jax.random.key(1), design, truth)[1]
+    middle = np.array([[10.0, 0.0], [90.0, 0.0], [90.0, 70.0], [10.0, 100.0]])
+    inside = is_near(middle, dataset["x_km"], dataset["y_km"], 0.0)
+    dataset = dataset.assign(polygon=(dataset["polygon"].dims, middle, {"units": "km"}))
+    dataset["target"] = dataset["target"] * inside
+    arrays = prepare(dataset, **options)
+    values = truth | ({"tau": 300.0} if "taper" in options else {})
+    Lambda = np.asarray(jax.jit(transformed_times)(values, arrays))
+    assert arrays.events.time[-1] == dataset.attrs["T1"]
+    expected = float(jax.jit(expected_events)(values, arrays))
+    assert Lambda[-1] == pytest.approx(expected, rel=2e-6)
+
+
+def test_without_space_events_outside_the_polygon_neither_trigger_nor_count(simulated, truth):
+    dataset = simulated[1]
+    half = dataset["polygon"].to_numpy() * [0.5, 1.0]
+    inside = is_near(half, dataset["x_km"], dataset["y_km"], 0.0)
+    cut = dataset.assign(polygon=(dataset["polygon"].dims, half, {"units": "km"}))
+    cut["target"] = dataset["target"] * inside
+    found = value(truth, prepare(cut, space=False))
+    alone = value(truth, prepare(cut.isel(event=np.flatnonzero(inside)), space=False))
+    assert float(found) == pytest.approx(float(alone), rel=1e-10)
 
 
 def test_transformed_times_integrate_the_rate_over_time(simulated, truth):

@@ -6,7 +6,10 @@ import numpy as np
 import pytest
 
 import bayesquake as bq
+from bayesquake.errors import CatalogError
 from bayesquake.models.event_classification.classification import class_probabilities
+from bayesquake.models.event_classification.likelihood import log_likelihood
+from bayesquake.models.event_classification.scoring import held_out_scores, window_after
 
 LOW, HIGH, WIDTH, SCATTER = -2.0, 1.5, 0.4, 0.3
 
@@ -46,6 +49,49 @@ def test_marks_of_the_mode_are_those_of_the_simulation_and_sharpen_the_classes(
     assert float(found["class_weight"][0]) == pytest.approx(share, abs=0.08)
     surely = background & (phi.sum(axis=0) > 0.9)
     assert ((phi[0] > phi[1])[surely] == is_low[surely]).mean() > 0.98
+
+
+def test_a_mark_far_from_all_others_leaves_every_number_finite(model, marked, truth):
+    dataset, _ = marked
+    far = dataset["frequency"].to_numpy().copy()
+    far[7] = 1e6
+    dataset = dataset.assign(frequency=("event", far, {"units": "1"}))
+    dataset = dataset.assign_attrs(mark_means=[0.0], mark_sds=[1.0])
+    values = truth | {
+        "class_means": jnp.array([[-2.0], [1.5]]),
+        "class_widths": jnp.full((2, 1), 0.4),
+        "class_weight": jnp.array([0.4, 0.6]),
+        "mark_width": jnp.array([0.3]),
+    }
+    arrays = model.prepare(dataset, classes=2)
+    loss = jax.jit(jax.value_and_grad(log_likelihood))
+    found, slopes = loss(values, arrays)
+    assert np.isfinite(found)
+    assert all(np.isfinite(np.asarray(slope)).all() for slope in jax.tree.leaves(slopes))
+    assert np.isfinite(np.asarray(jax.jit(class_probabilities)(values, arrays))).all()
+
+
+def test_a_mark_that_is_the_same_for_all_is_refused(model, simulated):
+    dataset = simulated[1].assign(depth=("event", np.full(simulated[1].sizes["event"], 10.0)))
+    with pytest.raises(CatalogError, match="'depth' is the same for all"):
+        model.prepare(dataset.assign_attrs(marks="depth"), classes=1)
+
+
+def test_held_out_windows_are_scored_in_the_units_of_the_whole(model, marked, truth):
+    dataset, _ = marked
+    values = truth | {
+        "class_means": jnp.array([[-1.0], [0.9]]),
+        "class_widths": jnp.full((2, 1), 0.3),
+        "class_weight": jnp.array([0.4, 0.6]),
+        "mark_width": jnp.array([0.2]),
+    }
+    likelihood = jax.jit(log_likelihood)
+    halves = [window_after(dataset, 0.0, 350.0), window_after(dataset, 350.0, 700.0)]
+    parts = [model.prepare(half, classes=2) for half in halves]
+    whole = float(likelihood(values, model.prepare(dataset, classes=2)))
+    assert sum(float(likelihood(values, part)) for part in parts) == pytest.approx(whole, rel=1e-9)
+    scores = held_out_scores({name: jnp.asarray(x)[None] for name, x in values.items()}, parts[1])
+    assert float(scores["time"] + scores["space"]) == pytest.approx(float(scores["total"]))
 
 
 def test_without_information_in_the_marks_the_classes_stay_as_they_were(model, simulated, truth):

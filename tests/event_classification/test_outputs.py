@@ -91,6 +91,23 @@ def test_forecast_counts_have_the_mean_of_renewed_simulation(simulated, truth):
     assert count.sum() == forecast.sizes["forecast_event"]
 
 
+def test_forecast_magnitudes_reach_to_the_largest_possible_one(simulated, posterior):
+    dataset = simulated[1]
+    draws = {name: np.tile(x.ravel(), 20) for name, x in posterior.items()}
+    draws["mu"] = np.full(1200, 1e-4)
+    forecast = forecast_catalogs(
+        jax.random.key(1),
+        draws,
+        dataset,
+        prepare(dataset, maximum_magnitude=9.0),
+        days=60.0,
+        catalogs=1200,
+    )
+    dm = forecast["magnitude"].to_numpy() - 3.0
+    assert dm.max() > float(dataset["magnitude"].max()) - 3.0 + 0.5
+    assert dm.mean() == pytest.approx(1 / 2.3, rel=0.03)
+
+
 def test_a_forecast_continues_after_the_window_inside_the_polygon(groups, simulated):
     forecast = groups["forecast"]
     end = simulated[1].attrs["T1"]

@@ -14,6 +14,7 @@ from bayesquake.models.event_classification.classification import class_probabil
 from bayesquake.models.event_classification.immigrants import background_events
 from bayesquake.models.event_classification.inside import mass_inside
 from bayesquake.models.event_classification.likelihood import expected_events
+from bayesquake.models.event_classification.region import is_near
 from bayesquake.models.event_classification.triggering import time_fraction
 
 SQUARE = np.array([[0.0, 0.0], [50.0, 0.0], [50.0, 50.0], [0.0, 50.0]])
@@ -116,6 +117,31 @@ def test_a_replicate_keeps_the_history_and_has_new_targets(model, truth):
     new = replica.isel(event=replica["target"].to_numpy() == 1)
     assert new.sizes["event"] > 100
     assert not np.isin(new["x_km"], dataset["x_km"]).any()
+
+
+@pytest.mark.parametrize("options", [{}, {"edge_correction": False}, {"space": False}])
+def test_replicates_have_the_number_of_targets_that_the_likelihood_expects(model, truth, options):
+    """History known, and triggering by targets so weak that it may be left out."""
+    design = {"exact": False, "history_days": 300.0, "burn_in_days": 300.0, "buffer_km": 10.0}
+    dataset = model.simulate(jax.random.key(1), design | {"T": 300.0}, truth)[1]
+    middle = np.array([[20.0, 0.0], [80.0, 0.0], [80.0, 100.0], [20.0, 100.0]])
+    inside = is_near(middle, dataset["x_km"], dataset["y_km"], 0.0)
+    history = dataset.isel(event=np.flatnonzero(dataset["target"].to_numpy() == 0))
+    history = history.assign(polygon=(dataset["polygon"].dims, middle, {"units": "km"}))
+    history = history.assign_attrs(area_km2=6000.0)
+    assert inside.sum() < inside.size
+    values = truth | {"mu": 1e-6, "k": 0.02, "c": 1.0}
+    arrays = prepare(history, maximum_magnitude=7.5, **options)
+    expected = float(jax.jit(expected_events)(values, arrays))
+    counts = []
+    for seed in range(60):
+        replica = model.replicate(
+            jax.random.key(seed), values, history, maximum_magnitude=7.5, **options
+        )
+        counts.append(float(replica["target"].sum()))
+    secondary = 1.1
+    error = np.std(counts) / np.sqrt(len(counts))
+    assert expected - 4 * error < np.mean(counts) < secondary * expected + 4 * error
 
 
 def test_the_field_thins_background_events_by_its_values():
