@@ -44,13 +44,15 @@ def prior_sensitivity(result):
             raise ResultError(
                 f"the result has no group '{group}', from which sensitivity is computed; fit again"
             )
-    posterior = result["posterior"].to_dataset()
+    log_likelihood = result["log_likelihood"].to_dataset()
+    kept = {"draw": log_likelihood["draw"]}
+    posterior = result["posterior"].to_dataset().sel(kept)
     varying = [name for name in scalar_names(posterior) if float(posterior[name].std()) > 0]
     needed = xr.DataTree.from_dict(
         {
             "posterior": posterior[varying],
-            "log_prior": result["log_prior"].to_dataset(),
-            "log_likelihood": result["log_likelihood"].to_dataset(),
+            "log_prior": result["log_prior"].to_dataset().sel(kept),
+            "log_likelihood": log_likelihood,
         }
     )
     level = logging.getLogger("arviz_stats").level

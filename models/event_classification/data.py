@@ -35,6 +35,7 @@ from bayesquake.io.catalog import (
     read_catalog,
 )
 
+from .caution import warn_of_suspect
 from .projection import to_plane
 from .region import (
     BEND_KM,
@@ -147,6 +148,12 @@ def read(
         As described at `event_dataset`. Longitudes and latitudes are projected by Lambert's
         azimuthal equal-area projection about the centroid of the region.
 
+    Warns
+    -----
+    SuspectCatalogueWarning
+        The smallest magnitude is far above m_c, the window reaches far beyond the events, or
+        magnitudes are no multiples of the rounding step apart.
+
     Raises
     ------
     CatalogTimeError
@@ -186,7 +193,7 @@ def read(
     if delta_m is None or np.isnan(delta_m):
         raise MissingMagnitudeBinError(
             f"{catalogue.attrs['source']}: the step to which magnitudes are rounded is not stated; "
-            "pass magnitude_rounding, for example 0.1, or 0 if they are continuous"
+            "pass magnitude_rounding, such as 0.1 or 0.01, or 0 if they are continuous"
         )
     require_finite(catalogue, marks, distance)
     check_identifiers(catalogue)
@@ -228,6 +235,7 @@ def read(
         **(place.settings if area_km2 is None else place.settings | {"area_km2": area_km2}),
     )
     if carried is None:
+        warn_of_suspect(dataset)
         return dataset
     return with_others(dataset, carried, np.array_equal(events["row"], catalogue["row"]))
 

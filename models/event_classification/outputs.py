@@ -140,7 +140,15 @@ def _classification(key, values, arrays, dataset, chosen_event):
                 "posterior probability of sharing the cluster of the chosen event",
             ),
         },
-        coords={"class": [*names, "triggered"], "draw_c": np.arange(len(parent))},
+        coords={
+            "class": [*names, "triggered"],
+            "draw_c": np.arange(len(parent)),
+            **{
+                name: dataset[name]
+                for name in ("time_days", "magnitude", "target", "event_id")
+                if name in dataset
+            },
+        },
         attrs={"chosen_event": chosen_event},
     )
 

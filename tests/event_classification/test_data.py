@@ -24,6 +24,7 @@ from bayesquake.errors import (
     PolygonError,
 )
 from bayesquake.io.catalog import iso_time, read_catalog
+from bayesquake.models.event_classification.caution import SuspectCatalogueWarning
 from bayesquake.models.event_classification.data import event_dataset, read
 from bayesquake.models.event_classification.projection import to_geographic, to_plane
 from bayesquake.models.event_classification.region import (
@@ -550,3 +551,39 @@ def test_positions_and_columns_that_are_absent_are_asked_for(tmp_path):
         read(tmp_path / "c.nc")
     with pytest.raises(CatalogError, match="does not exist"):
         read(tmp_path / "d.nc")
+
+
+def suspect_table(magnitude, days=100.0):
+    n = len(magnitude)
+    rng = np.random.default_rng(0)
+    return xr.Dataset(
+        {
+            "time_days": ("event", np.linspace(0.0, days, n)),
+            "x_km": ("event", rng.uniform(0, 50, n)),
+            "y_km": ("event", rng.uniform(0, 50, n)),
+            "magnitude": ("event", magnitude),
+        }
+    )
+
+
+MAGNITUDES = np.round(3.0 + np.random.default_rng(1).exponential(0.4, 200), 2)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"completeness_magnitude": 2.0, "magnitude_rounding": 0.01}, "which lowers the b-value"),
+        ({"magnitude_rounding": 0.01, "start": 0.0, "end": 400.0}, "the last 300 of the 400 days"),
+        ({"magnitude_rounding": 0.01, "start": -300.0}, "the first 300 of the 400 days"),
+        ({"magnitude_rounding": 0.1}, "no multiples of magnitude_rounding = 0.1"),
+    ],
+)
+def test_options_that_do_not_fit_the_events_are_warned_of(model, options, message):
+    with pytest.warns(SuspectCatalogueWarning, match=message):
+        model.read(suspect_table(MAGNITUDES), **options)
+
+
+def test_options_that_fit_the_events_are_not_warned_of(model):
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", SuspectCatalogueWarning)
+        model.read(suspect_table(MAGNITUDES), magnitude_rounding=0.01, start=0.0, end=105.0)

@@ -10,6 +10,7 @@ from typer.testing import CliRunner
 
 import bayesquake as bq
 from bayesquake.cli import app
+from bayesquake.diagnostics.sensitivity import prior_sensitivity
 from bayesquake.errors import OptionError, ResultError
 from bayesquake.models.event_classification.arrays import prepare
 from bayesquake.models.event_classification.forecast import forecast_catalogs, write_csep
@@ -225,3 +226,4 @@ def test_a_catalogue_is_fitted_checked_and_reported_from_the_command_line(catalo
     result = bq.open_result(fitted)
     assert {"posterior", "classification", "residuals", "forecast"} <= set(result.children)
     assert result["posterior"]["mu"].attrs["units"]
+    assert prior_sensitivity(result)["likelihood"].notna().any()
