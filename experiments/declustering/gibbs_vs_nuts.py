@@ -6,7 +6,7 @@ parents are drawn at once. Steps are scaled during warm-up. Both sample the same
 
 References
 ----------
-Ross 2021, doi:10.1785/0120200390
+Ross 2021, Bulletin of the Seismological Society of America 111
 """
 
 import dataclasses
