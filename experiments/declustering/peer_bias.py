@@ -1,12 +1,12 @@
 """What leaving out distant pairs does to the maximum-likelihood fit of a public catalogue.
 
-The catalogue was simulated by Mizrahi et al. with a tapered kernel. A widely used way to save
+The catalogue was simulated by Mizrahi with a tapered kernel. A widely used way to save
 time counts only pairs within a distance that grows with the magnitude of the earlier event,
 while the expected offspring are still counted over the whole plane.
 
 References
 ----------
-Mizrahi et al. 2021, doi:10.1029/2021GL094821; catalogue: doi:10.5281/zenodo.6583992
+Mizrahi, lmizrahi/etas, doi:10.5281/zenodo.6583992
 """
 
 from typing import Any, NamedTuple

@@ -14,7 +14,7 @@ of `Kernel`, whose logarithm is linear in most of them.
 References
 ----------
 Ogata 1998, doi:10.1023/A:1003403601725; Zhuang, Ogata & Vere-Jones 2002,
-doi:10.1198/016214502760046925; Mizrahi et al. 2021, doi:10.1029/2021GL094821 (form A).
+doi:10.1198/016214502760046925; Mizrahi, lmizrahi/etas, doi:10.5281/zenodo.6583992 (form A).
 """
 
 from typing import Any, NamedTuple

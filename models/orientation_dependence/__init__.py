@@ -20,7 +20,7 @@ MODEL = Model(
     title="Dependence of focal-mechanism orientation on depth",
     references=(
         "Sei & Yano 2024, doi:10.3150/23-BEJ1687",
-        "Arnold & Jupp 2013, doi:10.1093/biomet/ast024",
+        "Arnold & Jupp 2013, Biometrika 100, 571-586",
     ),
     generative=orientation_dependence,
     priors={

@@ -7,7 +7,7 @@ multiple of the identity.
 
 References
 ----------
-Arnold & Jupp 2013, doi:10.1093/biomet/ast024 (statistics of orthogonal axial frames)
+Arnold & Jupp 2013, Biometrika 100, 571-586 (statistics of orthogonal axial frames)
 """
 
 import dataclasses
