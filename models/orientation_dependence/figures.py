@@ -45,7 +45,7 @@ def eigen_axes(result):
     blocks = axes["block"].to_numpy()
     figure, panels = new_figure(1, len(blocks), (4.2 * len(blocks), 4.4), squeeze=False)
     for panel, block in zip(panels[0], blocks, strict=True):
-        _net(panel, f"{block} axes")
+        _net(panel, axes_title(result, block))
         for rank, colour in COLOURS.items():
             chosen = axes.sel(block=block, rank=rank).to_numpy().reshape(-1, 3)
             shown = chosen[:: max(1, len(chosen) // MOST_DRAWS)]
@@ -72,7 +72,7 @@ def mechanisms(result):
     order = np.argsort(depth)
     top = np.quantile(depth, 0.9)
     for panel, axis in zip(panels, ("P", "T"), strict=True):
-        _net(panel, f"{axis} axes")
+        _net(panel, axes_title(result, axis))
         x, y = lower_hemisphere(observed["frame"].sel(axis=axis).to_numpy()[order])
         points = panel.scatter(x, y, 12, depth[order], cmap="viridis", vmax=top, linewidth=0)
     figure.colorbar(points, ax=list(panels), label="depth (km)", extend="max", shrink=0.8)
@@ -141,6 +141,17 @@ FIGURES = {
     "Coefficients": coefficients,
     "Tests of independence": likelihood_ratios,
 }
+
+
+def axes_title(result, axis):
+    """Return the name of P or T axes, and how many of them are the other by the moment tensor."""
+    attrs = result["observed_data"].attrs
+    exchanged = int(attrs.get("exchanged", 0))
+    if attrs.get("axes") != "slip_vectors" or not exchanged or axis not in ("P", "T"):
+        return f"{axis} axes"
+    other = {"P": "T", "T": "P"}[axis]
+    events = result["observed_data"].sizes["event"]
+    return f"{axis} axes by slip vectors\n{exchanged} of {events}: {other} by the moment tensor"
 
 
 def _net(axis, title):
