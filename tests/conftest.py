@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import sys
 import tempfile
 from pathlib import Path
 
@@ -19,6 +20,14 @@ def pytest_unconfigure():
     """Remove the cache of compiled programs that this process made."""
     if OWNS_CACHE:
         shutil.rmtree(os.environ["JAX_COMPILATION_CACHE_DIR"], ignore_errors=True)
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _programs_end_with_their_module():
+    """Drop compiled programs: Linux allows a process 65,530 memory maps, and each takes several."""
+    yield
+    if "jax" in sys.modules:
+        sys.modules["jax"].clear_caches()
 
 
 @pytest.fixture(scope="session")
