@@ -98,8 +98,8 @@ def test_same_seed_gives_the_same_draws_and_another_seed_others():
 def test_new_data_and_other_lengths_compile_nothing(driver):
     run = CHAIN_DRIVERS[driver]
     run(GAUSSIAN, warmup=100, draws=150, seed=3)
+    moved = dataclasses.replace(GAUSSIAN, data=jnp.asarray(MEAN + 1))
     with recorded_compilations() as record:
-        moved = dataclasses.replace(GAUSSIAN, data=jnp.asarray(MEAN + 1))
         run(moved, warmup=230, draws=370, seed=5)
     assert record.count == 0
 

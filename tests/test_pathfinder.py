@@ -73,8 +73,8 @@ def test_same_seed_gives_the_same_draws_and_another_seed_others():
 
 def test_new_data_of_equal_shape_compile_nothing():
     pathfinder(GAUSSIAN, draws=50, seed=3)
+    moved = dataclasses.replace(GAUSSIAN, data=jnp.asarray(MEAN + 1))
     with recorded_compilations() as compiled:
-        moved = dataclasses.replace(GAUSSIAN, data=jnp.asarray(MEAN + 1))
         pathfinder(moved, draws=50, seed=5)
     assert compiled.count == 0
 

@@ -120,8 +120,8 @@ def test_same_seed_gives_the_same_draws_and_another_seed_others():
 
 def test_new_data_of_equal_shape_compile_nothing():
     smc(LINEAR, chains=8, draws=1000, seed=3)
+    moved = dataclasses.replace(LINEAR, data=linear_data(5))
     with recorded_compilations() as compiled:
-        moved = dataclasses.replace(LINEAR, data=linear_data(5))
         made = smc(moved, chains=8, draws=1000, seed=5)
     assert compiled.count == 0
     assert made.gradients > 0

@@ -115,8 +115,8 @@ def test_same_seed_gives_the_same_draws_and_another_seed_others():
 
 def test_new_data_of_equal_shape_compile_nothing():
     svi(GAUSSIAN, seed=3, **FAST)
+    moved = dataclasses.replace(GAUSSIAN, data=jnp.asarray(MEAN + 1))
     with recorded_compilations() as compiled:
-        moved = dataclasses.replace(GAUSSIAN, data=jnp.asarray(MEAN + 1))
         made = svi(moved, seed=5, **FAST)
     assert compiled.count == 0
     assert np.allclose(made.positions.mean((0, 1)), MEAN + 1, atol=0.1)
