@@ -15,7 +15,6 @@ from .triggering import Tapered
 __all__ = [
     "Catalogue",
     "Magnitudes",
-    "largest_magnitude",
     "mark_units",
     "prepare",
     "reference_magnitude",
@@ -250,7 +249,7 @@ def _background(kind, events, plane, polygon, area, target, basis_size, n):
     return None
 
 
-def largest_magnitude(dataset):
+def _largest_magnitude(dataset):
     """Return m_max of a data set: its own, else 0.5 above the largest observed."""
     return float(dataset.attrs.get("m_max", dataset["magnitude"].max() + MAGNITUDE_MARGIN))
 
@@ -258,7 +257,7 @@ def largest_magnitude(dataset):
 def _magnitudes(dataset, dm, target, maximum_magnitude):
     largest = float(dataset["magnitude"].max())
     if maximum_magnitude is None:
-        maximum_magnitude = largest_magnitude(dataset)
+        maximum_magnitude = _largest_magnitude(dataset)
     if not maximum_magnitude > largest:
         raise CatalogError(
             f"{dataset.attrs['source']}: the largest magnitude, {largest:g}, is not below "

@@ -12,7 +12,15 @@ import numpy as np
 
 from bayesquake.errors import SimulationError
 
-__all__ = ["Population", "descend", "draw_magnitudes", "joined", "selected"]
+__all__ = [
+    "Population",
+    "as_population",
+    "descend",
+    "draw_magnitudes",
+    "joined",
+    "magnitudes",
+    "selected",
+]
 
 DELAY_POINTS = 2000
 SHORTEST_DELAY, LONGEST_DELAY = 1e-7, 1e8
@@ -52,6 +60,29 @@ def selected(population, index):
 def joined(populations):
     """Return populations one after the other."""
     return Population(*(np.concatenate(values) for values in zip(*populations, strict=True)))
+
+
+def as_population(dataset, m_ref, catalogs=1):
+    """Return the events of a data set, without parents, once for every catalogue."""
+    n = dataset.sizes["event"]
+    columns = (dataset[name].to_numpy() for name in ("time_days", "x_km", "y_km", "magnitude"))
+    time, x, y, magnitude = (np.tile(column, catalogs) for column in columns)
+    return Population(
+        catalog=np.repeat(np.arange(catalogs), n),
+        time=time,
+        x=x,
+        y=y,
+        dm=magnitude - m_ref,
+        parent=np.full(n * catalogs, -1),
+        generation=np.zeros(n * catalogs, int),
+    )
+
+
+def magnitudes(dm, m_c, step):
+    """Return magnitudes of events above the reference, in the catalogue's steps if it has any."""
+    if step == 0:
+        return m_c + dm
+    return np.round(m_c + np.floor(dm / step).clip(0, None) * step, 10)
 
 
 def draw_magnitudes(rng, beta, span):

@@ -5,9 +5,6 @@ one posterior draw: offspring of all its events, and background events with thei
 spread of the catalogues holds the uncertainty of the parameters as well as that of the process.
 """
 
-import os
-from pathlib import Path
-
 import jax
 import numpy as np
 import pandas as pd
@@ -15,9 +12,10 @@ import xarray as xr
 
 from bayesquake.errors import OptionError, ResultError
 from bayesquake.io.catalog import iso_time
+from bayesquake.io.results import replace_when_complete
 
 from .arrays import reference_magnitude, sources_in_time
-from .branching import Population, descend, joined, selected
+from .branching import as_population, descend, joined, magnitudes, selected
 from .immigrants import background_events
 from .parameters import SIMULATED
 from .projection import to_geographic
@@ -58,7 +56,6 @@ def forecast_catalogs(key, values, dataset, arrays, *, days, catalogs):
     rng = np.random.default_rng(np.asarray(jax.random.key_data(key)).ravel())
     draws = np.linspace(0, len(values["k"]) - 1, catalogs).astype(int)
     natural = {name: np.asarray(values[name])[draws] for name in SIMULATED if name in values}
-    m_ref = reference_magnitude(dataset)
     span = float(arrays.magnitudes.span)
     start = float(dataset.attrs["T1"])
 
@@ -70,7 +67,7 @@ def forecast_catalogs(key, values, dataset, arrays, *, days, catalogs):
         parts.append(part._replace(catalog=part.catalog + chunk[0]))
     events = joined(parts)
     events = selected(events, np.lexsort((events.time, events.catalog)))
-    return _as_dataset(events, dataset, catalogs, days, m_ref)
+    return _as_dataset(events, dataset, catalogs, days)
 
 
 def _continued(rng, natural, dataset, arrays, window, span):
@@ -81,7 +78,7 @@ def _continued(rng, natural, dataset, arrays, window, span):
     polygon = dataset["polygon"].to_numpy()
     if "d" not in natural:
         dataset = dataset.isel(event=sources_in_time(dataset))
-    observed = _observed(dataset, reference_magnitude(dataset), len(natural["mu"]))
+    observed = as_population(dataset, reference_magnitude(dataset), len(natural["mu"]))
     fresh = background_events(
         rng,
         natural,
@@ -105,29 +102,8 @@ def _continued(rng, natural, dataset, arrays, window, span):
     return selected(new, is_near(polygon, new.x, new.y, 0.0))
 
 
-def _observed(dataset, m_ref, catalogs):
-    """Return the observed events once for every catalogue."""
-    n = dataset.sizes["event"]
-
-    def repeated(name):
-        return np.tile(dataset[name].to_numpy(), catalogs)
-
-    return Population(
-        np.repeat(np.arange(catalogs), n),
-        repeated("time_days"),
-        repeated("x_km"),
-        repeated("y_km"),
-        repeated("magnitude") - m_ref,
-        np.full(n * catalogs, -1),
-        np.zeros(n * catalogs, int),
-    )
-
-
-def _as_dataset(events, dataset, catalogs, days, m_ref):
-    step, m_c = float(dataset.attrs["delta_m"]), float(dataset.attrs["m_c"])
-    magnitude = m_ref + events.dm
-    if step:
-        magnitude = np.round(m_c + np.floor(events.dm / step) * step, 10)
+def _as_dataset(events, dataset, catalogs, days):
+    magnitude = magnitudes(events.dm, dataset.attrs["m_c"], dataset.attrs["delta_m"])
     variables = {
         "count": ("catalog", np.bincount(events.catalog, minlength=catalogs), "1", "events"),
         "catalog_id": ("forecast_event", events.catalog.astype(np.int32), "1", "catalogue"),
@@ -164,7 +140,7 @@ def write_csep(result, path):
     Raises
     ------
     ResultError
-        The result has no forecast.
+        The result has no forecast, or the file cannot be written.
     OptionError
         Its catalogue is on a plane of its own or has no absolute times.
     """
@@ -196,9 +172,9 @@ def write_csep(result, path):
         "catalog_id", kind="stable"
     )
     table["event_id"] = table["event_id"].astype("Int64")
-    partial = Path(f"{path}.partial")
-    table.to_csv(partial, index=False, header=False)
-    os.replace(partial, path)
+    replace_when_complete(
+        path, lambda temporary: table.to_csv(temporary, index=False, header=False)
+    )
 
 
 def _times(epoch, days):

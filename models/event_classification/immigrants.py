@@ -13,8 +13,6 @@ from .region import is_near
 
 __all__ = ["background_events"]
 
-__all__ = ["background_events"]
-
 LOCAL_BOUND = np.exp(0.7)
 """The field within a cell is taken to stay below this multiple of that at its centroid."""
 

@@ -10,6 +10,7 @@ from scipy.stats import kstest
 
 from bayesquake.errors import OptionError
 
+from .arrays import reference_magnitude
 from .background import Field, cells_of, log_field
 from .classification import classify, cluster_sizes, roots
 from .compensator import terms_and_times
@@ -246,7 +247,7 @@ def _field(posterior, arrays, dataset):
 def _constants(dataset, arrays):
     names = {"T0": "d", "T1": "d", "m_c": "1", "delta_m": "1", "area_km2": "km2"}
     variables = {name: ((), dataset.attrs[name], {"units": unit}) for name, unit in names.items()}
-    m_ref = dataset.attrs["m_c"] - 0.5 * dataset.attrs["delta_m"]
+    m_ref = reference_magnitude(dataset)
     variables["m_ref"] = ((), m_ref, {"units": "1", "long_name": "reference magnitude"})
     variables["m_max"] = (
         (),

@@ -14,7 +14,7 @@ from bayesquake.priors import resolve_priors
 
 from .arrays import prepare, reference_magnitude, sources_in_time
 from .background import make_field
-from .branching import Population, descend, joined
+from .branching import as_population, descend, joined, magnitudes
 from .classification import roots
 from .data import event_dataset
 from .immigrants import background_events
@@ -26,7 +26,6 @@ from .region import is_near
 __all__ = [
     "DESIGN",
     "draw_parameters",
-    "given_events",
     "replicate",
     "simulate",
 ]
@@ -204,8 +203,10 @@ def replicate(
         background=arrays.background,
         most_events=limit,
     )
-    given = dataset if space else dataset.isel(event=sources_in_time(dataset))
-    past = given_events(given, m_ref)
+    given = dataset["target"].to_numpy() == 0
+    if not space:
+        given &= sources_in_time(dataset)
+    past = as_population(dataset.isel(event=given), m_ref)
     seeds = joined([past, fresh])
     events = descend(
         rng,
@@ -272,21 +273,6 @@ def draw_parameters(rng, design, priors=None, given=None):
     return values
 
 
-def given_events(dataset, m_ref):
-    """Return the events of a data set that are no targets, as a population of seeds."""
-    past = dataset.isel(event=dataset["target"].to_numpy() == 0)
-    n = past.sizes["event"]
-    return Population(
-        np.zeros(n, int),
-        past["time_days"].to_numpy(),
-        past["x_km"].to_numpy(),
-        past["y_km"].to_numpy(),
-        past["magnitude"].to_numpy() - m_ref,
-        np.full(n, -1),
-        np.zeros(n, int),
-    )
-
-
 def _dataset(events, kept, target, m_max, settings):
     """Return the kept events of a population in order of time, with their true parents."""
     root = roots(events.parent[None])[0]
@@ -300,7 +286,7 @@ def _dataset(events, kept, target, m_max, settings):
         time_days=events.time[order],
         x_km=events.x[order],
         y_km=events.y[order],
-        magnitude=_rounded(events.dm[order], settings["m_c"], settings["delta_m"]),
+        magnitude=magnitudes(events.dm[order], settings["m_c"], settings["delta_m"]),
         target=target[order],
         **settings,
     )
@@ -310,9 +296,3 @@ def _dataset(events, kept, target, m_max, settings):
         root=("event", root[order], TRUTH["root"]),
         generation=("event", events.generation[order], TRUTH["generation"]),
     )
-
-
-def _rounded(dm, m_c, step):
-    if step == 0:
-        return m_c + dm
-    return np.round(m_c + np.floor(dm / step).clip(0, None) * step, 10)
