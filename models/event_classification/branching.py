@@ -28,6 +28,9 @@ SHORTEST_DELAY, LONGEST_DELAY = 1e-7, 1e8
 
 MOST_GENERATIONS = 10_000
 
+TRIGGERING = ("k", "alpha", "c", "p", "tau", "d", "gamma", "q", "beta")
+"""Natural parameters of offspring, as far as the form has them."""
+
 
 class Population(NamedTuple):
     """Events of simulated catalogues, each (event,).
@@ -100,7 +103,8 @@ def descend(rng, seeds, values, *, start, end, span, inside=None, most_events=No
     seeds : Population
         Events present before, and background events.
     values : mapping
-        Natural parameters of every catalogue, each (catalog,).
+        Natural parameters of every catalogue, each (catalog,); those of the background are not
+        looked at.
     start, end : float
         Descendants are drawn in this window (day); what seeds triggered before is not.
     span : float
@@ -141,7 +145,7 @@ def descend(rng, seeds, values, *, start, end, span, inside=None, most_events=No
 
 def _offspring(rng, parents, first, values, start, end, span, table, generation):
     """Draw the children of one generation, whose first member stands at ``first``."""
-    own = {name: np.asarray(draws)[parents.catalog] for name, draws in values.items()}
+    own = {name: np.asarray(values[name])[parents.catalog] for name in TRIGGERING if name in values}
     low, high = np.maximum(start - parents.time, 0.0), end - parents.time
     productivity = own["k"] * np.exp(own["alpha"] * parents.dm)
     if table is None:

@@ -17,7 +17,7 @@ from .likelihood import expected_events, log_intensity
 from .pairs import over_tiles, tile_size
 from .triggering import productivity, time_fraction
 
-__all__ = ["inside_polygon", "log_likelihood_terms", "terms_and_times", "transformed_times"]
+__all__ = ["inside_polygon", "terms_and_times", "transformed_times"]
 
 DELAYS = np.concatenate([[0.0], np.geomspace(1e-6, 1e6, 4000)])
 """Days at which the share of offspring that have come is tabulated for all pairs."""
@@ -59,17 +59,12 @@ def transformed_times(values, data):
     return triggered + background * (1 - data.gap_end / data.duration)
 
 
-def log_likelihood_terms(values, data):
-    """Return the log likelihood event by event, (event,), zero for events that are no targets.
+def terms_and_times(values, data):
+    """Return the log likelihood event by event, and the transformed times, both (event,).
 
     Each target has ln λ less the expected number since the target before it, the last one also
-    less what is expected from then to the end of the window.
+    less what is expected from then to the end of the window; other events have zero.
     """
-    return terms_and_times(values, data)[0]
-
-
-def terms_and_times(values, data):
-    """Return `log_likelihood_terms` and `transformed_times`, from one pass."""
     Lambda = transformed_times(values, data)
     is_target = data.target > 0
     reached = jnp.maximum(jax.lax.cummax(jnp.where(is_target, Lambda, 0.0)), 0.0)

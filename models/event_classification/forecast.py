@@ -92,7 +92,7 @@ def _continued(rng, natural, dataset, arrays, window, span):
     events = descend(
         rng,
         joined([observed, fresh]),
-        {name: draws for name, draws in natural.items() if name != "z"},
+        natural,
         start=window[0],
         end=window[1],
         span=span,

@@ -125,7 +125,7 @@ def simulate(key, design=None, parameters=None, *, priors=None):
     events = descend(
         rng,
         seeds,
-        {name: value for name, value in many.items() if name != "z"},
+        many,
         start=start,
         end=T,
         span=span,
@@ -211,7 +211,7 @@ def replicate(
     events = descend(
         rng,
         seeds,
-        {name: value for name, value in natural.items() if name != "z"},
+        natural,
         start=T0,
         end=T1,
         span=span,
