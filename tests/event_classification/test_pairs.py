@@ -70,12 +70,15 @@ def test_tiles_add_up_to_the_sum_over_all_pairs(dense_triggered_rate, values, se
 def test_derivatives_equal_those_of_the_plain_sum(values, seed):
     events = random_events(seed)
     found = gradient(values, events)
+    size = np.abs(weights) @ rate_of(values, events)
     for name, value in values.items():
-        step = 1e-5 * max(value, 1e-3)
+        unit = 1.0 if name in ("alpha", "gamma") else value
+        step = 3e-6 * unit
         high = weighted(values | {name: value + step}, events)
         low = weighted(values | {name: value - step}, events)
-        scale = np.abs(found[name]) + 1e-3 * np.abs(weighted(values, events))
-        assert abs(found[name] - (high - low) / (2 * step)) < 1e-6 * scale, name
+        # The weights have both signs, so a derivative may be far below the rounding of the sum.
+        scale = np.abs(unit * found[name]) + 1e-2 * size
+        assert abs(unit * found[name] - (high - low) / 6e-6) < 1e-6 * scale, name
 
 
 def test_forward_and_reverse_mode_and_the_hessian_agree(truth):
