@@ -9,8 +9,8 @@ Every problem of a chunk goes through tiers until its chains agree:
 
 Where a model can draw exactly from one of its posteriors, at a price, that takes the place of
 tiers 2 and 3; so does sequential Monte Carlo, where asked for. Problems with a second mode that
-matters go there without further trial: chains agree on the share of a mode only after
-many crossings.
+matters go there at once, for chains agree on the share of a mode only after many crossings, and
+so do those whose pilot chains lie far apart.
 
 A tier runs a few problems at a time, those of similar cost together, and hands on the ones
 whose R-hat or effective sample size misses the limits. What no tier certifies is named.
@@ -62,6 +62,9 @@ BLOCK_LENGTH = 50
 
 EXACT, SEQUENTIAL = 4, 5
 """Numbers of the tiers of exact draws and of sequential Monte Carlo."""
+
+HOPELESS = 1.15
+"""R-hat of a pilot run above which the draws would hardly agree; exact ones are made at once."""
 
 FEWEST_DRAWS = 8
 
@@ -270,34 +273,32 @@ def triage(target, data, *, seed=0, numbers=None, quantities=None, settings=None
     )
     triaged = _nothing_yet(found, settings, target.dim)
     alive = np.flatnonzero(found.finite)
-    if not alive.size:
-        return triaged
-    whitened = Whitened(data, found.centre, found.root)
-    start = np.linalg.solve(
-        found.root[alive], (found.start - found.centre[:, None])[alive].swapaxes(1, 2)
-    )
-    cohort = Cohort(alive, numbers[alive], _taken(whitened, alive), start.swapaxes(1, 2))
-
-    pilot, *tiers = _samplers(target.log_density, settings)
-    made = _sample(pilot, cohort, seed, 1)
-    triaged.gradients[cohort.place] += made.gradients
-    cohort = _onward(cohort, made, np.arange(alive.size))
     settled = exact is not None or settings.sequential
-    if settled:
-        tiers = tiers[:1]
-    for tier, sampler in enumerate(tiers, 1):
-        made = _sample(sampler, cohort, seed, 1 + tier)
-        positions = unwhitened(cohort.whitened, made.draws)
-        judged = _judged(positions, cohort.whitened.data, quantities, width)
-        certified = _certified(judged, settings)
+    chosen = alive[found.rivals[alive] <= 1] if settled else alive
+    if chosen.size:
+        pilot, *tiers = _samplers(target.log_density, settings)
+        cohort = _cohort(found, chosen, numbers, data)
+        made = _sample(pilot, cohort, seed, 1)
+        triaged.gradients[cohort.place] += made.gradients
+        promising = np.arange(chosen.size)
         if settled:
-            certified &= found.rivals[cohort.place] <= 1
-        _record(triaged, cohort.place, positions, made, judged, np.where(certified, tier, 0))
-        if certified.all():
-            return triaged
-        cohort = _onward(cohort, made, np.flatnonzero(~certified))
-    if settled:
-        _settle(triaged, cohort, target, exact, seed, quantities, settings)
+            tiers = tiers[:1]
+            pilot_r_hat = _judged(made.draws, cohort.whitened.data, None, width).r_hat
+            promising = np.flatnonzero(pilot_r_hat < HOPELESS)
+        cohort = _onward(cohort, made, promising)
+        for tier, sampler in enumerate(tiers, 1):
+            if not cohort.place.size:
+                break
+            made = _sample(sampler, cohort, seed, 1 + tier)
+            positions = unwhitened(cohort.whitened, made.draws)
+            judged = _judged(positions, cohort.whitened.data, quantities, width)
+            certified = _certified(judged, settings)
+            _record(triaged, cohort.place, positions, made, judged, np.where(certified, tier, 0))
+            cohort = _onward(cohort, made, np.flatnonzero(~certified))
+    left = alive[triaged.tier[alive] == 0]
+    if settled and left.size:
+        lanes = _taken((numbers, data), left)
+        _settle(triaged, left, lanes, target, exact, seed, quantities, settings)
     return triaged
 
 
@@ -324,6 +325,14 @@ def in_lanes(function, arrays, width):
         part = function(_taken(arrays, index))
         parts.append(jax.tree.map(lambda values, kept=kept: np.asarray(values)[:kept], part))
     return jax.tree.map(lambda *values: np.concatenate(values), *parts)
+
+
+def _cohort(found, chosen, numbers, data):
+    """Return chosen problems at the starting points of their chains."""
+    centre, root = found.centre[chosen], found.root[chosen]
+    away = (found.start[chosen] - centre[:, None]).swapaxes(1, 2)
+    start = np.linalg.solve(root, away).swapaxes(1, 2)
+    return Cohort(chosen, numbers[chosen], Whitened(_taken(data, chosen), centre, root), start)
 
 
 def _samplers(log_density, settings):
@@ -387,11 +396,11 @@ def _sample(sampler, cohort, seed, stream):
     return in_lanes(lane, cohort, width)
 
 
-def _settle(triaged, cohort, target, exact, seed, quantities, settings):
-    """Replace the draws of a cohort by exact ones, or by those of sequential Monte Carlo."""
+def _settle(triaged, place, lanes, target, exact, seed, quantities, settings):
+    """Draw some problems exactly, or by sequential Monte Carlo."""
     chains, draws = settings.chains, settings.draws
     tier = SEQUENTIAL if exact is None else EXACT
-    data, width = cohort.whitened.data, width_of(settings.width)
+    width = width_of(settings.width)
 
     def lane(lane):
         keys = _keys(seed, lane[0], 1 + tier)
@@ -401,8 +410,8 @@ def _settle(triaged, cohort, target, exact, seed, quantities, settings):
         shape = (len(lp), chains, draws)
         return flat.reshape(*shape, -1), lp.reshape(shape), np.ones(shape), np.zeros(len(lp), int)
 
-    positions, lp, acceptance, gradients = in_lanes(lane, (cohort.number, data), width)
-    judged = _judged(positions, data, quantities, width)
+    positions, lp, acceptance, gradients = in_lanes(lane, lanes, width)
+    judged = _judged(positions, lanes[1], quantities, width)
     statistics = {
         name: np.full(lp.shape, False if kind is bool else 0 if kind is int else np.nan)
         for name, kind in STATISTICS.items()
@@ -412,7 +421,7 @@ def _settle(triaged, cohort, target, exact, seed, quantities, settings):
     if exact is None:
         certified &= judged.r_hat < settings.rhat_limit
     made = Made(None, statistics, np.zeros(len(lp), int), gradients, None)
-    _record(triaged, cohort.place, positions, made, judged, np.where(certified, tier, 0))
+    _record(triaged, place, positions, made, judged, np.where(certified, tier, 0))
 
 
 @functools.cache
