@@ -5,6 +5,8 @@ sentence to a scientist: what is wrong, where (file, row, station, site), and
 what to do about it. The command line prints that sentence and exits with 2.
 """
 
+import difflib
+
 __all__ = [
     "BayesquakeError",
     "BelowCompletenessError",
@@ -30,6 +32,7 @@ __all__ = [
     "SinkhornError",
     "SpectraError",
     "SupercriticalError",
+    "with_nearest",
 ]
 
 
@@ -127,3 +130,12 @@ class MechanismFormatError(OrientationError):
 
 class SinkhornError(OrientationError):
     """The adjusting functions of the marginals did not converge."""
+
+
+def with_nearest(unknown, known):
+    """Return unknown names, joined by commas, each with the known name that it resembles."""
+    resembling = {name: difflib.get_close_matches(name, known, 1) for name in unknown}
+    return ", ".join(
+        f"{name} (did you mean {nearest[0]}?)" if nearest else name
+        for name, nearest in resembling.items()
+    )

@@ -174,6 +174,9 @@ class Model:
         given those of the fit.
     figures : mapping of str to callable
         Title to ``(result) -> matplotlib.figure.Figure``, in order of the report.
+    answers : callable, optional
+        ``(result) -> dict`` of what the report says first: question to answer, both one line
+        of text.
     design : mapping
         Default simulation design.
     whitening : Whitening, optional
@@ -208,6 +211,7 @@ class Model:
     design: Mapping[str, Any]
     whitening: Whitening | None = None
     folds: Folds | None = None
+    answers: Callable | None = None
     simulate_arrays: Callable | None = None
     replicate: Callable | None = None
     problems: Problems | None = None

@@ -20,7 +20,7 @@ from bayesquake.batch.pad import buckets, joined, stacked
 from bayesquake.batch.shard import batched, width_of
 from bayesquake.batch.triage import TriageSettings, in_lanes, triage
 from bayesquake.diagnostics.convergence import LARGEST_CHECKED
-from bayesquake.errors import OptionError, ResultError
+from bayesquake.errors import OptionError, ResultError, with_nearest
 from bayesquake.inference.compilation import recorded_compilations
 from bayesquake.inference.configuration import described_priors
 from bayesquake.inference.draws import STATISTIC_MEANINGS
@@ -318,7 +318,8 @@ def _split(model, options, chains, draws):
     unknown = sorted(set(options) - own - taken)
     if unknown:
         raise OptionError(
-            f"unknown option {', '.join(unknown)}; fit_many takes {', '.join(sorted(own))}, "
+            f"unknown option {with_nearest(unknown, own | taken)}; fit_many takes "
+            f"{', '.join(sorted(own))}, "
             f"preparing the data of {model.name} {', '.join(sorted(taken)) or 'none'}"
         )
     settings = TriageSettings(

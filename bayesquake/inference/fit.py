@@ -10,7 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 import xarray as xr
 
-from bayesquake.errors import DriverError, OptionError
+from bayesquake.errors import DriverError, OptionError, with_nearest
 from bayesquake.inference.chees import chees
 from bayesquake.inference.compilation import recorded_compilations
 from bayesquake.inference.configuration import described_priors
@@ -252,9 +252,10 @@ def split_options(model, driver, options):
     known = set().union(*homes.values())
     unknown = sorted(set(options) - known)
     if unknown:
+        read = options_of(model.read)
         raise OptionError(
-            f"unknown option {', '.join(unknown)}; the reader of {model.name} takes "
-            f"{', '.join(sorted(options_of(model.read)))}, its fit {', '.join(sorted(known))}"
+            f"unknown option {with_nearest(unknown, known | read)}; the reader of {model.name} "
+            f"takes {', '.join(sorted(read))}, its fit {', '.join(sorted(known))}"
         )
     return {
         home: {name: value for name, value in options.items() if name in names}

@@ -27,6 +27,7 @@ __all__ = [
     "describe_event",
     "iso_time",
     "read_catalog",
+    "utc_times",
 ]
 
 ATTRIBUTES = {
@@ -152,8 +153,25 @@ def iso_time(reference_time, days):
     str
         With microseconds and a final Z.
     """
-    microseconds = round(float(days) * MICROSECONDS_PER_DAY)
-    return _iso(_utc(reference_time) + np.timedelta64(microseconds, "us"))
+    return _iso(utc_times(reference_time, days))
+
+
+def utc_times(reference_time, days):
+    """Return the times (UTC) some days after a reference time, to the microsecond.
+
+    Parameters
+    ----------
+    reference_time : str
+        ISO 8601 time, UTC.
+    days : array_like
+        Days after it.
+
+    Returns
+    -------
+    numpy.datetime64 or array of it
+    """
+    microseconds = np.round(np.asarray(days, np.float64) * MICROSECONDS_PER_DAY)
+    return _utc(reference_time) + microseconds.astype("timedelta64[us]")
 
 
 def days_after(reference_time, moment):

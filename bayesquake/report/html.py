@@ -88,6 +88,8 @@ def _render(result):
         approximate=bool(result.attrs.get("approximate", 0)),
         chains=result["posterior"].sizes["chain"],
         check=verdict,
+        answers={} if model.answers is None else model.answers(result),
+        cautions=result["observed_data"].attrs.get("cautions", ""),
         window=list(_window(result)),
         observations=list(_observations(result)),
         parameters=list(_parameters(result, model, names)),
@@ -154,7 +156,7 @@ def _window(result):
             label = f"{meaning}, {name}" if meaning else str(name)
             yield label, _with_unit(variable.item(), variable.attrs.get("units", "1"))
     for name, value in result["observed_data"].attrs.items():
-        if name not in constants and name != "content_hash":
+        if name not in constants and name not in ("content_hash", "cautions"):
             yield str(name).replace("_", " "), _with_unit(value, "1")
 
 

@@ -2,7 +2,7 @@
 
 from bayesquake.zoo import Model, SmallProblem, Whitening
 
-from . import arrays, data, figures, outputs, simulate, whitening
+from . import answers, arrays, data, figures, outputs, simulate, whitening
 from .model import event_classification
 from .quantities import PRIORS, QUANTITIES, calibrated
 
@@ -38,6 +38,7 @@ MODEL = Model(
     recommended=recommended,
     complete=outputs.complete,
     figures=figures.FIGURES,
+    answers=answers.answers,
     design=simulate.DESIGN,
     whitening=Whitening(
         whitening.condition, whitening.forward, whitening.inverse, whitening.initial

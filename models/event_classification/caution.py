@@ -28,11 +28,18 @@ def warn_of_suspect(dataset):
     ----------
     dataset : xarray.Dataset
         From `data.event_dataset`.
+
+    Returns
+    -------
+    xarray.Dataset
+        With the warnings as its attribute ``cautions``, which reports repeat.
     """
     name, magnitude = dataset.attrs["source"], dataset["magnitude"].to_numpy()
-    for message in (_gap(dataset, magnitude), _silence(dataset), _grid(dataset, magnitude)):
-        if message:
-            warnings.warn(f"{name}: {message}", SuspectCatalogueWarning, stacklevel=3)
+    found = (_gap(dataset, magnitude), _silence(dataset), _grid(dataset, magnitude))
+    messages = [message for message in found if message]
+    for message in messages:
+        warnings.warn(f"{name}: {message}", SuspectCatalogueWarning, stacklevel=3)
+    return dataset.assign_attrs(cautions="; ".join(messages))
 
 
 def _gap(dataset, magnitude):

@@ -235,8 +235,7 @@ def read(
         **(place.settings if area_km2 is None else place.settings | {"area_km2": area_km2}),
     )
     if carried is None:
-        warn_of_suspect(dataset)
-        return dataset
+        return warn_of_suspect(dataset)
     return with_others(dataset, carried, np.array_equal(events["row"], catalogue["row"]))
 
 

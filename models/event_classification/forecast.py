@@ -11,7 +11,7 @@ import pandas as pd
 import xarray as xr
 
 from bayesquake.errors import OptionError, ResultError
-from bayesquake.io.catalog import iso_time
+from bayesquake.io.catalog import utc_times
 from bayesquake.io.results import replace_when_complete
 
 from .arrays import reference_magnitude, sources_in_time
@@ -161,7 +161,9 @@ def write_csep(result, path):
             "lon": longitude,
             "lat": latitude,
             "magnitude": forecast["magnitude"].to_numpy(),
-            "time_string": _times(forecast.attrs["epoch"], forecast["time_days"].to_numpy()),
+            "time_string": np.datetime_as_string(
+                utc_times(forecast.attrs["epoch"], forecast["time_days"]), unit="us"
+            ),
             "depth": 0.0,
             "catalog_id": catalog,
             "event_id": np.arange(catalog.size) - first,
@@ -175,9 +177,3 @@ def write_csep(result, path):
     replace_when_complete(
         path, lambda temporary: table.to_csv(temporary, index=False, header=False)
     )
-
-
-def _times(epoch, days):
-    zero = np.datetime64(iso_time(epoch, 0.0).rstrip("Z"), "us")
-    moments = zero + np.round(days * 86_400_000_000).astype("timedelta64[us]")
-    return np.datetime_as_string(moments, unit="us")

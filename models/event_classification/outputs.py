@@ -9,6 +9,7 @@ import xarray as xr
 from scipy.stats import kstest
 
 from bayesquake.errors import OptionError
+from bayesquake.io.catalog import utc_times
 
 from .arrays import reference_magnitude
 from .background import Field, cells_of, log_field
@@ -19,6 +20,9 @@ from .likelihood import expected_events
 from .quantities import QUANTITIES
 
 __all__ = ["complete"]
+
+OF_EVENTS = ("time_days", "longitude", "latitude", "magnitude", "target", "event_id")
+"""What the classification repeats of every event, so that its tables can be read alone."""
 
 
 def complete(
@@ -144,14 +148,20 @@ def _classification(key, values, arrays, dataset, chosen_event):
         coords={
             "class": [*names, "triggered"],
             "draw_c": np.arange(len(parent)),
-            **{
-                name: dataset[name]
-                for name in ("time_days", "magnitude", "target", "event_id")
-                if name in dataset
-            },
+            **{name: dataset[name] for name in OF_EVENTS if name in dataset},
+            **_times(dataset),
         },
         attrs={"chosen_event": chosen_event},
     )
+
+
+def _times(dataset):
+    """Return the origin times as a coordinate, where the catalogue has absolute times."""
+    epoch = dataset.attrs["epoch"]
+    if not epoch:
+        return {}
+    times = utc_times(epoch, dataset["time_days"]).astype("datetime64[ns]")
+    return {"time_utc": ("event", times, {"long_name": "origin time (UTC)"})}
 
 
 def _terms(terms, dataset, chains, per_chain):

@@ -580,10 +580,14 @@ MAGNITUDES = np.round(3.0 + np.random.default_rng(1).exponential(0.4, 200), 2)
 )
 def test_options_that_do_not_fit_the_events_are_warned_of(model, options, message):
     with pytest.warns(SuspectCatalogueWarning, match=message):
-        model.read(suspect_table(MAGNITUDES), **options)
+        dataset = model.read(suspect_table(MAGNITUDES), **options)
+    assert message in dataset.attrs["cautions"]
+    assert model.read(dataset).attrs["cautions"] == dataset.attrs["cautions"]
 
 
 def test_options_that_fit_the_events_are_not_warned_of(model):
     with warnings.catch_warnings():
         warnings.simplefilter("error", SuspectCatalogueWarning)
-        model.read(suspect_table(MAGNITUDES), magnitude_rounding=0.01, start=0.0, end=105.0)
+        table = suspect_table(MAGNITUDES)
+        dataset = model.read(table, magnitude_rounding=0.01, start=0.0, end=105.0)
+    assert dataset.attrs["cautions"] == ""

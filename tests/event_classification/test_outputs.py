@@ -1,6 +1,7 @@
 """What is added to a result: classification, residuals and forecasts, and their files."""
 
 import functools
+from collections import Counter
 
 import jax
 import numpy as np
@@ -12,6 +13,7 @@ import bayesquake as bq
 from bayesquake.cli import app
 from bayesquake.diagnostics.sensitivity import prior_sensitivity
 from bayesquake.errors import OptionError, ResultError
+from bayesquake.models.event_classification.answers import answers
 from bayesquake.models.event_classification.arrays import prepare
 from bayesquake.models.event_classification.forecast import forecast_catalogs, write_csep
 from bayesquake.models.event_classification.likelihood import log_likelihood
@@ -56,6 +58,24 @@ def test_classification_is_of_every_event_and_its_quantiles_bracket_the_mean(gro
     chosen = found.attrs["chosen_event"]
     assert float(found["cocluster"][chosen]) == 1.0
     assert simulated[1]["magnitude"].to_numpy().argmax() == chosen
+
+
+def test_answers_count_what_the_draws_of_all_parents_say(groups, simulated):
+    said = answers(xr.DataTree.from_dict(groups))
+    classes, n = groups["classification"], simulated[1].sizes["event"]
+    background = (classes["parent"].to_numpy() < 0).sum(axis=1)
+    assert said["Targets"].startswith(f"{n} of {n} events")
+    assert said["Background events among the targets"].startswith(f"{background.mean():.3g} (")
+    clusters = [
+        len({root for root, count in Counter(draw).items() if count > 1})
+        for draw in classes["root"].to_numpy().tolist()
+    ]
+    counted = said["Clusters of two events or more with a target"]
+    assert counted.startswith(f"{np.mean(clusters):.3g} ({min(clusters)}")
+    largest = int(classes["magnitude"].argmax("event"))
+    named = next(question for question in said if question.startswith("Event "))
+    assert named.startswith(f"Event {largest}, day {classes['time_days'].values[largest]:.2f}")
+    assert "Events in the 100 days after the window" in said
 
 
 def test_log_likelihood_terms_add_up_in_every_draw(groups, simulated, posterior):
@@ -222,8 +242,12 @@ def test_a_catalogue_is_fitted_checked_and_reported_from_the_command_line(catalo
     )
     assert fit.exit_code == 0, fit.output
     assert run(["report", str(fitted), "--out", str(report)]).exit_code == 0
-    assert "event_classification" in report.read_text(encoding="utf-8")
+    page = report.read_text(encoding="utf-8")
+    assert "Background events among the targets" in page
     result = bq.open_result(fitted)
+    classes = result["classification"].to_dataset()
+    days = (classes["time_utc"] - classes["time_utc"][0]) / np.timedelta64(1, "D")
+    assert np.allclose(days, classes["time_days"] - classes["time_days"][0], atol=1e-9)
     assert {"posterior", "classification", "residuals", "forecast"} <= set(result.children)
     assert result["posterior"]["mu"].attrs["units"]
     assert prior_sensitivity(result)["likelihood"].notna().any()
