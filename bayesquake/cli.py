@@ -267,6 +267,10 @@ def reproduce(
     out: Annotated[
         Path | None, typer.Option(metavar="DIR", help="Folder of the figures and tables.")
     ] = None,
+    entry: Annotated[
+        list[str] | None,
+        typer.Option(metavar="NAME", help="Run this entry only; may be given again."),
+    ] = None,
 ):
     """Redo the figures of a paper."""
     package = importlib.import_module("bayesquake.experiments")
@@ -282,7 +286,7 @@ def reproduce(
     folder = Path(f"{experiment}_results") if out is None else out
     with progress_bar(experiment) as progress:
         importlib.import_module(f"bayesquake.experiments.{experiment}").reproduce(
-            folder, quick=quick, progress=progress
+            folder, quick=quick, progress=progress, entries=entry
         )
     console.print(f"{folder}: written")
 

@@ -6,12 +6,13 @@ from pathlib import Path
 
 import pandas as pd
 
-from bayesquake.errors import BayesquakeError
+from bayesquake.errors import BayesquakeError, OptionError, with_nearest
 
 __all__ = [
     "DataAbsentError",
     "Study",
     "accompanying_data",
+    "chosen_entries",
     "open_study",
     "require_file",
     "run_each",
@@ -78,7 +79,19 @@ def require_file(folder, file, name):
     return folder / file
 
 
-def run_each(entries, study, out, progress=None):
+def chosen_entries(entries, chosen):
+    """Return the entries of the chosen names, all if none are given."""
+    if not chosen:
+        return dict(entries)
+    unknown = [name for name in chosen if name not in entries]
+    if unknown:
+        raise OptionError(
+            f"no entry {with_nearest(unknown, entries)}; the experiment has {', '.join(entries)}"
+        )
+    return {name: entries[name] for name in chosen}
+
+
+def run_each(entries, study, out, progress=None, chosen=None):
     """Run entries into subfolders of ``out`` and write ``summary.csv``.
 
     Parameters
@@ -91,12 +104,20 @@ def run_each(entries, study, out, progress=None):
         Made if absent.
     progress : callable, optional
         Called as ``progress(done, total, entry)`` before every entry and at the end.
+    chosen : sequence of str, optional
+        Names of the entries to run; all by default.
 
     Returns
     -------
     dict of str
         One line per entry.
+
+    Raises
+    ------
+    OptionError
+        There is no entry of a chosen name.
     """
+    entries = chosen_entries(entries, chosen)
     summary = {}
     for done, (name, run) in enumerate(entries.items()):
         if progress is not None:

@@ -6,7 +6,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from bayesquake.experiments.declustering import entries, study
+from bayesquake.errors import OptionError
+from bayesquake.experiments.declustering import entries, reproduce, study
 from bayesquake.experiments.declustering.declustering_map import (
     area_under_curve,
     classification_scores,
@@ -71,5 +72,11 @@ def test_both_modes_have_settings_for_every_entry():
 
 def test_entries_without_their_data_are_skipped_with_the_reason(monkeypatch, tmp_path):
     monkeypatch.setattr("bayesquake.experiments.entries.accompanying_data", lambda name: None)
-    summary = entries.run_entries(tmp_path, quick=True, entries=("peer_bias", "sanjac_residuals"))
+    summary = reproduce(tmp_path, quick=True, entries=("peer_bias", "sanjac_residuals"))
     assert all(line.startswith("skipped") for line in summary.values())
+
+
+def test_an_entry_of_a_wrong_name_is_named_before_anything_runs(tmp_path):
+    with pytest.raises(OptionError, match=r"peer_bia \(did you mean peer_bias\?\)"):
+        reproduce(tmp_path, quick=True, entries=("edge_effect", "peer_bia"))
+    assert list(tmp_path.iterdir()) == []

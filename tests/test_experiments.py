@@ -114,7 +114,7 @@ def test_catalogues_are_simulated_where_the_files_are_absent():
 
 def test_entries_without_their_data_are_skipped_with_a_reason(tmp_path, monkeypatch):
     monkeypatch.setattr(study, "catalogue_folder", lambda: None)
-    summary = entries.run_entries(tmp_path, quick=True, entries=("no_detection", "forecasts"))
+    summary = reproduce(tmp_path, quick=True, entries=("no_detection", "forecasts"))
     assert all(line.startswith("skipped: ") for line in summary.values())
     assert all("is absent" in line for line in summary.values())
     assert (tmp_path / "summary.csv").is_file()
@@ -122,7 +122,7 @@ def test_entries_without_their_data_are_skipped_with_a_reason(tmp_path, monkeypa
 
 def test_no_detection_model_forecasts_too_few(tmp_path, shared_data):
     calls = []
-    summary = entries.run_entries(
+    summary = reproduce(
         tmp_path,
         quick=True,
         entries=("no_detection",),

@@ -123,7 +123,7 @@ def test_log_normal_likelihood_takes_the_mean_of_ln_f_for_moment():
 
 def test_the_poor_pair_is_skipped_with_a_reason_where_its_records_are_absent(tmp_path, monkeypatch):
     monkeypatch.setattr("bayesquake.experiments.entries.accompanying_data", lambda name: None)
-    summary = entries.run_entries(tmp_path, quick=True, entries=("poor_pair",))
+    summary = reproduce(tmp_path, quick=True, entries=("poor_pair",))
     assert summary["poor_pair"].startswith("skipped: crl_E1.mseed is absent")
     assert (tmp_path / "summary.csv").is_file()
 
@@ -132,7 +132,7 @@ def test_the_poor_pair_is_skipped_with_a_reason_where_its_records_are_absent(tmp
 def test_the_ratio_of_stress_drops_does_not_depend_on_the_rupture_model(tmp_path):
     import pandas as pd
 
-    entries.run_entries(tmp_path, quick=True, entries=("stress_drops",))
+    reproduce(tmp_path, quick=True, entries=("stress_drops",))
     table = pd.read_csv(tmp_path / "stress_drops" / "stress_drops.csv", index_col=[0, 1])
     sd = table["mean_sd"].xs("ln_dsigma_ratio", level="parameter")
     assert sd.nunique() == 1

@@ -1,6 +1,4 @@
-"""The entries of the experiment, in order, and the run through them."""
-
-from bayesquake.experiments.entries import run_each
+"""The entries of the experiment, in order."""
 
 from . import (
     csep_tests,
@@ -13,9 +11,8 @@ from . import (
     sbc_etas,
     scaling,
 )
-from .study import open_study
 
-__all__ = ["ENTRIES", "run_entries"]
+__all__ = ["ENTRIES"]
 
 ENTRIES = {
     "declustering_map": declustering_map.run,
@@ -29,9 +26,3 @@ ENTRIES = {
     "gibbs_vs_nuts": gibbs_vs_nuts.run,
 }
 """Every entry takes the study and its own folder, and returns its result in one line."""
-
-
-def run_entries(folder, *, quick=False, progress=None, entries=tuple(ENTRIES)):
-    """Run entries of these names, see `bayesquake.experiments.entries.run_each`."""
-    chosen = {name: ENTRIES[name] for name in entries}
-    return run_each(chosen, open_study(quick=quick), folder, progress)

@@ -12,7 +12,7 @@ Sei & Yano 2024, doi:10.3150/23-BEJ1687
 __all__ = ["reproduce"]
 
 
-def reproduce(folder, *, quick=False, progress=None):
+def reproduce(folder, *, quick=False, progress=None, entries=None):
     """Run the experiment and leave tables and figures in a folder.
 
     Parameters
@@ -23,12 +23,17 @@ def reproduce(folder, *, quick=False, progress=None):
         Few permutations and resampled sets, to see that everything works.
     progress : callable, optional
         Called as ``progress(done, total, entry)`` before every entry and at the end.
+    entries : sequence of str, optional
+        Names of the entries to run; all by default.
 
     Returns
     -------
     dict of str
         One line per entry: its result in short, or why it was skipped.
     """
-    from .entries import run_entries
+    from bayesquake.experiments.entries import run_each
 
-    return run_entries(folder, quick=quick, progress=progress)
+    from .entries import ENTRIES
+    from .study import open_study
+
+    return run_each(ENTRIES, open_study(quick=quick), folder, progress, entries)

@@ -1,4 +1,4 @@
-"""The entries of the experiment, in order, and the run through them."""
+"""The entries of the experiment, in order."""
 
 import functools
 
@@ -6,7 +6,6 @@ import jax
 import numpy as np
 import pandas as pd
 
-from bayesquake.experiments.entries import run_each
 from bayesquake.models.orientation_dependence.estimation import (
     bootstrap,
     independence_tests,
@@ -20,9 +19,9 @@ from bayesquake.models.orientation_dependence.statistics import (
 )
 
 from . import figures
-from .study import mechanism_arrays, open_study
+from .study import mechanism_arrays
 
-__all__ = ["ENTRIES", "run_entries"]
+__all__ = ["ENTRIES"]
 
 BLOCKS = ("P", "T")
 
@@ -89,9 +88,3 @@ ENTRIES = {
     "moment_tensor_tests": functools.partial(tests_of_dependence, axes="moment_tensor"),
 }
 """Every entry takes the study and its own folder, and returns its result in one line."""
-
-
-def run_entries(folder, *, quick=False, progress=None, entries=tuple(ENTRIES)):
-    """Run entries of these names, see `bayesquake.experiments.entries.run_each`."""
-    chosen = {name: ENTRIES[name] for name in entries}
-    return run_each(chosen, open_study(quick=quick), folder, progress)

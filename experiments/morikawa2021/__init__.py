@@ -13,24 +13,29 @@ Morikawa et al. 2021, doi:10.48550/arXiv.2006.07949
 __all__ = ["reproduce"]
 
 
-def reproduce(out, *, quick=False, progress=None):
+def reproduce(folder, *, quick=False, progress=None, entries=None):
     """Run the experiment and leave figures, tables and NetCDF files in a folder.
 
     Parameters
     ----------
-    out : path
+    folder : path
         Output folder, made if absent.
     quick : bool
         Short runs on few catalogues, to see that everything works; the numbers of the
         README need the full run.
     progress : callable, optional
         Called as ``progress(done, total, entry)`` before every entry and at the end.
+    entries : sequence of str, optional
+        Names of the entries to run; all by default.
 
     Returns
     -------
     dict of str
         One line per entry: its result in short, or why it was skipped.
     """
-    from .entries import run_entries
+    from bayesquake.experiments.entries import run_each
 
-    return run_entries(out, quick=quick, progress=progress)
+    from .entries import ENTRIES
+    from .study import open_study
+
+    return run_each(ENTRIES, open_study(quick=quick), folder, progress, entries)

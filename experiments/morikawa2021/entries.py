@@ -1,10 +1,9 @@
-"""The entries of the experiment, in order, and the run through them."""
+"""The entries of the experiment, in order."""
 
 import dataclasses
 
 from bayesquake.diagnostics.calibration import calibrate
 from bayesquake.diagnostics.ranks import calibration_table
-from bayesquake.experiments.entries import run_each
 from bayesquake.io.results import write_netcdf
 from bayesquake.report.calibration import rank_figure
 from bayesquake.zoo import load_model
@@ -17,9 +16,8 @@ from . import (
     numerical_test,
     two_stage,
 )
-from .study import open_study
 
-__all__ = ["ENTRIES", "run_entries"]
+__all__ = ["ENTRIES"]
 
 
 def run_calibration(study, folder):
@@ -84,9 +82,3 @@ ENTRIES = {
     "calibration": run_calibration,
 }
 """Every entry takes the study and its own folder, and returns its result in one line."""
-
-
-def run_entries(out, *, quick=False, progress=None, entries=tuple(ENTRIES)):
-    """Run entries of these names, see `bayesquake.experiments.entries.run_each`."""
-    chosen = {name: ENTRIES[name] for name in entries}
-    return run_each(chosen, open_study(quick=quick), out, progress)

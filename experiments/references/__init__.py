@@ -10,6 +10,7 @@ from importlib import resources
 import jax
 
 from bayesquake.diagnostics.reference import make_reference, open_reference
+from bayesquake.experiments.entries import chosen_entries
 from bayesquake.io.results import write_netcdf
 from bayesquake.zoo import load_model
 
@@ -18,7 +19,7 @@ from .drivers import driver_table
 __all__ = ["reproduce"]
 
 
-def reproduce(folder, *, quick=False, progress=None):
+def reproduce(folder, *, quick=False, progress=None, entries=None):
     """Make every reference and measure every driver against it.
 
     Parameters
@@ -29,10 +30,12 @@ def reproduce(folder, *, quick=False, progress=None):
         Only measure the drivers, against the stored references.
     progress : callable, optional
         Called as ``progress(done, total, statistics)``.
+    entries : sequence of str, optional
+        Names of the models; all by default.
     """
     folder.mkdir(parents=True, exist_ok=True)
     text = (resources.files(__package__) / "config.toml").read_text(encoding="utf-8")
-    for name, settings in tomllib.loads(text).items():
+    for name, settings in chosen_entries(tomllib.loads(text), entries).items():
         model = load_model(name)
         if quick:
             reference = open_reference(model)

@@ -13,7 +13,7 @@ Yoshimitsu et al. 2023, doi:10.1186/s40623-023-01770-2
 __all__ = ["reproduce"]
 
 
-def reproduce(folder, *, quick=False, progress=None):
+def reproduce(folder, *, quick=False, progress=None, entries=None):
     """Run the experiment and leave tables and figures in a folder.
 
     Parameters
@@ -25,12 +25,17 @@ def reproduce(folder, *, quick=False, progress=None):
         the full run.
     progress : callable, optional
         Called as ``progress(done, total, entry)`` before every entry and at the end.
+    entries : sequence of str, optional
+        Names of the entries to run; all by default.
 
     Returns
     -------
     dict of str
         One line per entry: its result in short, or why it was skipped.
     """
-    from .entries import run_entries
+    from bayesquake.experiments.entries import run_each
 
-    return run_entries(folder, quick=quick, progress=progress)
+    from .entries import ENTRIES
+    from .study import open_study
+
+    return run_each(ENTRIES, open_study(quick=quick), folder, progress, entries)

@@ -1,6 +1,4 @@
-"""The entries of the experiment, in order, and the run through them."""
-
-from bayesquake.experiments.entries import run_each
+"""The entries of the experiment, in order."""
 
 from . import (
     clusters,
@@ -10,9 +8,8 @@ from . import (
     stress_drops,
     trade_offs,
 )
-from .study import open_study
 
-__all__ = ["ENTRIES", "run_entries"]
+__all__ = ["ENTRIES"]
 
 ENTRIES = {
     "likelihoods": likelihoods.run,
@@ -23,9 +20,3 @@ ENTRIES = {
     "references_of_one_target": references_of_one_target.run,
 }
 """Every entry takes the study and its own folder, and returns its result in one line."""
-
-
-def run_entries(folder, *, quick=False, progress=None, entries=tuple(ENTRIES)):
-    """Run entries of these names, see `bayesquake.experiments.entries.run_each`."""
-    chosen = {name: ENTRIES[name] for name in entries}
-    return run_each(chosen, open_study(quick=quick), folder, progress)

@@ -27,7 +27,7 @@ def warn_of_suspect(dataset):
     Parameters
     ----------
     dataset : xarray.Dataset
-        From `data.event_dataset`.
+        From `dataset.event_dataset`.
 
     Returns
     -------

@@ -9,9 +9,8 @@ counted.
 
 import numbers
 import os
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import xarray as xr
@@ -20,22 +19,15 @@ from bayesquake.errors import (
     BelowCompletenessError,
     CatalogError,
     CatalogTimeError,
-    DuplicateEventError,
     EmptyWindowError,
     MissingMagnitudeBinError,
     OptionError,
     OutsidePolygonError,
 )
-from bayesquake.io.catalog import (
-    content_hash,
-    count_from,
-    days_after,
-    describe_event,
-    iso_time,
-    read_catalog,
-)
+from bayesquake.io.catalog import count_from, days_after, iso_time, read_catalog
 
 from .caution import warn_of_suspect
+from .dataset import ATTRIBUTES, EARTH_RADIUS_KM, event_dataset, is_event_dataset
 from .projection import to_plane
 from .region import (
     BEND_KM,
@@ -46,32 +38,23 @@ from .region import (
     is_near,
     open_region,
     plane_polygon,
-    signed_area,
     simple_polygon,
 )
+from .validation import (
+    check_geometry,
+    check_identifiers,
+    check_number,
+    check_options,
+    locate,
+    names_of_marks,
+    require_finite,
+)
 
-__all__ = ["event_dataset", "read"]
+__all__ = ["read"]
 
-DISTANCES = ("plane", "sphere")
-EARTH_RADIUS_KM = 6371.0
 SAME_MAGNITUDE = 1e-9
 """Bounds the rounding error of a magnitude at the completeness."""
 
-ATTRIBUTES = {
-    "time_days": {"units": "d", "long_name": "origin time"},
-    "x_km": {"units": "km", "long_name": "plane coordinate x of the epicentre"},
-    "y_km": {"units": "km", "long_name": "plane coordinate y of the epicentre"},
-    "magnitude": {"units": "1", "long_name": "magnitude"},
-    "target": {"units": "1", "long_name": "whether the event is a target (1) or history (0)"},
-    "longitude": {"units": "degrees_east", "long_name": "longitude of the epicentre"},
-    "latitude": {"units": "degrees_north", "long_name": "latitude of the epicentre"},
-    "depth": {"units": "km", "long_name": "depth of the hypocentre", "positive": "down"},
-    "event_id": {"units": "1", "long_name": "identifier of the event"},
-    "axis": {"units": "1", "long_name": "axis of the plane"},
-    "polygon": {"units": "km", "long_name": "vertices of the target region on the plane"},
-}
-WINDOW = ("T0", "T1", "m_c", "delta_m")
-PLACE = ("projection", "centre_longitude", "centre_latitude", "polygon_origin", "area_km2")
 CATALOGUE_NAMES = {"time_days": "time", "x_km": "x", "y_km": "y"}
 
 
@@ -244,132 +227,6 @@ def default(value, otherwise):
     return otherwise if value is None else value
 
 
-def event_dataset(
-    *,
-    time_days,
-    x_km,
-    y_km,
-    magnitude,
-    target,
-    polygon_km,
-    T0,
-    T1,
-    m_c,
-    delta_m,
-    source="simulated",
-    longitude=None,
-    latitude=None,
-    depth=None,
-    event_id=None,
-    marks: Mapping | None = None,
-    epoch="",
-    projection="plane",
-    centre=(np.nan, np.nan),
-    polygon_origin="given",
-    distance="plane",
-    earth_radius_km=EARTH_RADIUS_KM,
-    area_km2=None,
-    events_after_end=0,
-    events_below_completeness=0,
-):
-    """Return events, window and polygon in the form that the model takes.
-
-    Parameters
-    ----------
-    time_days : (event,)
-        Origin times (days).
-    x_km, y_km : (event,)
-        Plane coordinates (km).
-    magnitude : (event,)
-        Magnitudes.
-    target : (event,) bool
-        Whether the event is a target; else it is history.
-    polygon_km : (vertex, 2)
-        A simple polygon on the plane (km).
-    T0, T1 : float
-        Window of the targets (days).
-    m_c, delta_m : float
-        Magnitude of completeness, and the step of the magnitudes (0 if continuous).
-    source : str
-        Where the events come from.
-    longitude, latitude, depth : (event,), optional
-        Degrees and km.
-    event_id : (event,) str, optional
-        Identifiers.
-    marks : mapping, optional
-        Further numbers (event,) by name; ``depth`` is in km.
-    epoch : str
-        ISO 8601 time of t = 0, or "".
-    projection : {"plane", "laea"}
-        Whether the plane is the catalogue's own or a projection.
-    centre : (longitude, latitude)
-        Centre of the projection (degrees).
-    polygon_origin : str
-        ``"given"`` or ``"bounding box of the events"``.
-    distance, earth_radius_km
-        As in `read`.
-    area_km2 : float, optional
-        Area of the target region; that of the polygon by default.
-    events_after_end, events_below_completeness : int
-        The numbers of events left out.
-
-    Returns
-    -------
-    xarray.Dataset
-        Variables ``time_days``, ``x_km``, ``y_km``, ``magnitude``, ``target`` (int8) and,
-        where known, ``longitude``, ``latitude``, ``depth`` and the marks, all (event,);
-        ``polygon`` (vertex, axis) in km, counter-clockwise, not closed. Coordinates ``axis``
-        and, where known, ``event_id``. Attributes: the other arguments, the marks by name
-        (joined by commas), and ``content_hash`` of all numbers that the model sees.
-    """
-    polygon = np.asarray(polygon_km, float)
-    area = signed_area(polygon)
-    polygon = polygon if area > 0 else polygon[::-1]
-    area_km2 = abs(area) if area_km2 is None else float(area_km2)
-    marks = {} if marks is None else dict(marks)
-    columns = {
-        "time_days": time_days,
-        "x_km": x_km,
-        "y_km": y_km,
-        "magnitude": magnitude,
-        "longitude": longitude,
-        "latitude": latitude,
-        "depth": depth,
-    } | marks
-    arrays = {k: np.array(v, np.float64) for k, v in columns.items() if v is not None}
-    target = np.array(target, bool).astype(np.int8)
-    variables: dict[str, Any] = {
-        column: ("event", values, ATTRIBUTES.get(column, {"units": "1", "long_name": column}))
-        for column, values in arrays.items()
-    }
-    variables["target"] = ("event", target, ATTRIBUTES["target"])
-    variables["polygon"] = (("vertex", "axis"), polygon, ATTRIBUTES["polygon"])
-    coordinates: dict[str, Any] = {"axis": ("axis", ["x", "y"], ATTRIBUTES["axis"])}
-    if event_id is not None:
-        coordinates["event_id"] = ("event", np.asarray(event_id, str), ATTRIBUTES["event_id"])
-    window = [float(value) for value in (T0, T1, m_c, delta_m)]
-    geometry = [area_km2, DISTANCES.index(distance), float(earth_radius_km)]
-    hashed: list[Any] = [arrays[column] for column in ("time_days", "x_km", "y_km", "magnitude")]
-    hashed += [target, polygon, window, geometry, *(arrays[mark] for mark in marks)]
-    attributes = {
-        **dict(zip(WINDOW, window, strict=True)),
-        "epoch": epoch,
-        "projection": projection,
-        "centre_longitude": float(centre[0]),
-        "centre_latitude": float(centre[1]),
-        "polygon_origin": polygon_origin,
-        "distance": distance,
-        "earth_radius_km": float(earth_radius_km),
-        "area_km2": area_km2,
-        "marks": ",".join(marks),
-        "source": source,
-        "content_hash": content_hash(*hashed),
-        "events_after_end": int(events_after_end),
-        "events_below_completeness": int(events_below_completeness),
-    }
-    return xr.Dataset(variables, coordinates, attributes)
-
-
 def load(source):
     """Return the data set in a NetCDF file, and any other source as it is."""
     if not isinstance(source, str | os.PathLike) or Path(source).suffix != ".nc":
@@ -384,15 +241,6 @@ def load(source):
         ) from error
 
 
-def is_event_dataset(source):
-    """Tell whether a source has the form that `event_dataset` returns."""
-    return (
-        isinstance(source, xr.Dataset)
-        and {*WINDOW, *PLACE} <= set(source.attrs)
-        and "polygon" in source
-    )
-
-
 def open_catalogue(source, marks, format):
     """Return the catalogue of a source with marks and, where it has them, targets."""
     if isinstance(source, xr.Dataset):
@@ -401,99 +249,6 @@ def open_catalogue(source, marks, format):
             source = source.assign_attrs(reference_time=source.attrs["epoch"])
     columns = [mark for mark in marks if mark != "depth"]
     return read_catalog(source, columns=columns, optional_columns=["target"], format=format)
-
-
-def check_options(completeness_magnitude, magnitude_rounding, cut, sort):
-    """Require options of the right kind."""
-    check_number("completeness_magnitude", completeness_magnitude)
-    check_number("magnitude_rounding", magnitude_rounding)
-    if magnitude_rounding is not None and not 0 <= magnitude_rounding <= 1:
-        raise OptionError(
-            f"magnitude_rounding = {magnitude_rounding!r} must be a step from 0 (continuous) to 1"
-        )
-    for name, value in {"cut": cut, "sort": sort}.items():
-        if not isinstance(value, bool | np.bool_):
-            raise OptionError(f"{name} = {value!r} must be True or False")
-
-
-def check_geometry(distance, earth_radius_km, area_km2):
-    """Require a known distance, and a radius and an area that are positive."""
-    if distance is not None and distance not in DISTANCES:
-        raise OptionError(f"distance = {distance!r} must be one of {', '.join(DISTANCES)}")
-    for name, value in {"earth_radius_km": earth_radius_km, "area_km2": area_km2}.items():
-        check_number(name, value)
-        if value is not None and value <= 0:
-            raise OptionError(f"{name} = {value!r} must be positive")
-
-
-def check_number(name, value):
-    """Require None or a finite number."""
-    is_number = isinstance(value, numbers.Real) and not isinstance(value, bool)
-    if value is not None and not (is_number and np.isfinite(value)):
-        raise OptionError(f"{name} = {value!r} must be a finite number")
-
-
-def names_of_marks(marks):
-    """Return the names of marks, given as a sequence or joined by commas."""
-    names = marks.split(",") if isinstance(marks, str) else marks
-    if not isinstance(names, list | tuple) or not all(isinstance(name, str) for name in names):
-        raise OptionError(f"marks = {marks!r} must be names of columns, as in 'depth'")
-    names = tuple(name.strip() for name in names if name.strip())
-    for name in names:
-        if (name in ATTRIBUTES and name != "depth") or names.count(name) > 1 or "," in name:
-            raise OptionError(
-                f"marks = {marks!r}: {name} is no mark or stands twice; name further columns, "
-                "each once"
-            )
-    return names
-
-
-def locate(catalogue, bad):
-    """Say where the first of some events stands, and how many they are."""
-    count = np.count_nonzero(bad)
-    place = describe_event(catalogue, int(np.argmax(bad)))
-    return place if count == 1 else f"{place} (the first of {count} such events)"
-
-
-def require_finite(catalogue, marks, distance):
-    """Require times, positions, magnitudes and marks that are known."""
-    planar = {"x", "y"} <= set(catalogue)
-    positions = ["x", "y"] if planar else []
-    positions += ["longitude", "latitude"] if distance == "sphere" or not planar else []
-    for name in ("time", *positions, "magnitude", *marks):
-        if name not in catalogue:
-            wanted = f"no {name}; add it"
-            if name in positions:
-                wanted = "no positions; give x_km and y_km, or longitude and latitude"
-            if name == "longitude" and planar:
-                wanted = "no longitudes and latitudes, which distance='sphere' needs"
-            raise CatalogError(f"{catalogue.attrs['source']} has {wanted}")
-        values = catalogue[name].to_numpy()
-        bad = ~np.isfinite(values)
-        limit = {"longitude": 360, "latitude": 90}.get(name, np.inf)
-        bad |= np.abs(values) > limit
-        if bad.any():
-            error = CatalogTimeError if name == "time" else CatalogError
-            raise error(
-                f"{locate(catalogue, bad)}: the {name} is {values[np.argmax(bad)]:g}; correct it "
-                "or remove the event"
-            )
-
-
-def check_identifiers(catalogue):
-    """Require that no two events bear one identifier."""
-    if "event_id" not in catalogue.coords:
-        return
-    names = catalogue["event_id"].to_numpy()
-    _, first, inverse = np.unique(names, return_index=True, return_inverse=True)
-    again = (first[inverse] != np.arange(names.size)) & (names != "")
-    if again.any():
-        index = int(np.argmax(again))
-        raise DuplicateEventError(
-            f"{locate(catalogue, again)}: the identifier {names[index]} is that of "
-            f"{describe_event(catalogue, first[inverse[index]])} too; remove the repeated event or "
-            "rename it"
-        )
 
 
 def in_order(catalogue, sort):

@@ -16,7 +16,7 @@ from .arrays import prepare, reference_magnitude, sources_in_time
 from .background import make_field
 from .branching import as_population, descend, joined, magnitudes
 from .classification import roots
-from .data import event_dataset
+from .dataset import event_dataset
 from .immigrants import background_events
 from .model import log_subcritical
 from .parameters import NATURAL, SIMULATED, natural_values, scalar_sites, sites_of_natural

@@ -25,7 +25,8 @@ from bayesquake.errors import (
 )
 from bayesquake.io.catalog import iso_time, read_catalog
 from bayesquake.models.event_classification.caution import SuspectCatalogueWarning
-from bayesquake.models.event_classification.data import event_dataset, read
+from bayesquake.models.event_classification.data import read
+from bayesquake.models.event_classification.dataset import event_dataset
 from bayesquake.models.event_classification.projection import to_geographic, to_plane
 from bayesquake.models.event_classification.region import (
     BEND_KM,

@@ -13,7 +13,7 @@ from bayesquake.models.event_classification.compensator import (
     terms_and_times,
     transformed_times,
 )
-from bayesquake.models.event_classification.data import event_dataset
+from bayesquake.models.event_classification.dataset import event_dataset
 from bayesquake.models.event_classification.likelihood import (
     expected_events,
     log_likelihood,
