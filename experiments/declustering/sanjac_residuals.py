@@ -25,21 +25,28 @@ from .study import model
 
 __all__ = ["draws_at_the_mode", "end_of_fit", "read_catalogue", "run"]
 
+FORMS = {
+    "constant": {},
+    "field": {"background": "field"},
+    "constant, tapered": {"taper": True},
+    "field, tapered": {"background": "field", "taper": True},
+}
+"""Options of the fit by the name of the form."""
+
 BOX = [(-117.0, 33.0), (-116.0, 33.0), (-116.0, 34.0), (-117.0, 34.0)]
 
 
 def run(study, folder):
-    """Fit 2009 to 2013 with a constant background and with a field, and score the years after."""
+    """Fit 2009 to 2013 with a constant background and a field, both forms, and score 2014 on."""
     settings = study.mode["sanjac_residuals"]
     dataset = read_catalogue(study, settings["completeness_magnitude"])
     end = end_of_fit(dataset)
     fitted = window_after(dataset, dataset.attrs["T0"], end)
     held_out = window_after(dataset, end, dataset.attrs["T1"])
     rows, fields = [], {}
-    for background in ("constant", "field"):
-        options = {"background": background}
-        if background == "field":
-            options["basis_size"] = settings["basis_size"]
+    for form, options in FORMS.items():
+        if "background" in options:
+            options = options | {"basis_size": settings["basis_size"]}
         target = bq.target(model(), fitted, **options)
         draws, k_hat = draws_at_the_mode(target, settings["draws"], study.config["seed"])
         later = prepare(held_out, **options)
@@ -49,15 +56,19 @@ def run(study, folder):
         times = residual_times(mode, later, held_out)
         test = kstest(times, "uniform")
         rows.append(
-            {"background": background, "pareto_k": k_hat}
+            {"form": form, "pareto_k": k_hat}
             | {f"{name}_averaged": float(averaged[name]) for name in averaged}
             | {f"{name}_plugged": float(plugged[name]) for name in plugged}
             | {"ks_statistic": test.statistic, "ks_pvalue": test.pvalue, "events": times.size}
-            | {name: float(mode[name]) for name in ("mu", "k", "alpha", "c", "p", "q")}
+            | {
+                name: float(mode[name])
+                for name in ("mu", "k", "alpha", "c", "p", "q", "tau")
+                if name in mode
+            }
             | {"branching_ratio": float(mode["branching_ratio"])}
         )
         pd.DataFrame(rows).to_csv(folder / "scores.csv", index=False)
-        fields[background] = (times, mode)
+        fields[form] = (times, mode)
     polygon = fitted["polygon"].to_numpy()
     residual_figure({name: times for name, (times, _) in fields.items()}).savefig(
         folder / "transformed_times.png", dpi=150
@@ -65,7 +76,7 @@ def run(study, folder):
     field_figure(fields["field"][1], polygon, settings["basis_size"], fitted).savefig(
         folder / "background.png", dpi=150
     )
-    constant, field = rows
+    constant, field = rows[:2]
     return (
         f"{constant['events']} held-out events: the field gains "
         f"{field['total_averaged'] - constant['total_averaged']:+.4f} nats per event (space "
@@ -126,8 +137,10 @@ def residual_times(values, data, dataset):
 def residual_figure(times):
     """Draw the number of held-out events against transformed time, less the straight line."""
     figure, axis = new_figure(1, 1, (5.0, 3.4))
-    for colour, (name, found) in zip((BLUE, VERMILION), times.items(), strict=True):
-        axis.plot(found, (np.arange(found.size) + 1) / found.size - found, color=colour, label=name)
+    colours = (BLUE, VERMILION)
+    for i, (name, found) in enumerate(times.items()):
+        excess = (np.arange(found.size) + 1) / found.size - found
+        axis.plot(found, excess, color=colours[i % 2], ls=("-", "--")[i // 2], label=name)
     band = 1.36 / np.sqrt(found.size)
     axis.axhspan(-band, band, color=INK, alpha=0.1, lw=0, label="95 % of unit-rate Poisson")
     axis.set(xlabel="transformed time, 0 to 1", ylabel="share of events less transformed time")
