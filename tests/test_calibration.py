@@ -64,7 +64,7 @@ def test_the_calibrated_quantities_of_truth_and_posterior_are_the_same_function(
 
 @pytest.mark.parametrize("driver", ["nuts", "chees", "mclmc"])
 def test_ranks_of_a_hierarchical_model_are_uniform(driver):
-    replicates = 200
+    replicates = 100
     calibration = calibrate(EIGHT_GROUPS, replicates, driver=driver, seed=4, chunk=100)
     table = calibration_table(calibration)
     assert np.abs(table["mean_rank"] - 0.5).max() < 4 / np.sqrt(12 * replicates)

@@ -37,7 +37,7 @@ def reference():
     return stored, reference_target(model, stored)
 
 
-SLOW = {"smc", "svi"}
+SLOW = {"mclmc", "smc", "svi"}
 """Drivers that take minutes at this dimension."""
 
 

@@ -16,7 +16,7 @@ from .background import Field, cells_of, log_field
 from .classification import classify, cluster_sizes, roots
 from .compensator import terms_and_times
 from .forecast import forecast_catalogs
-from .likelihood import expected_events
+from .likelihood import expected_events, log_magnitude_density
 from .quantities import QUANTITIES
 
 __all__ = ["complete"]
@@ -91,7 +91,7 @@ def _groups(dataset, draws, chosen_event, forecast_days, forecast_draws, posteri
     )
     groups = {
         "posterior": _field(posterior, arrays, dataset),
-        "log_likelihood": _terms(terms, dataset, chains, per_chain),
+        "log_likelihood": _terms(terms, flat["beta"], arrays, dataset, chains, per_chain),
         "observed_data": dataset.copy(),
         "constant_data": _constants(dataset, arrays),
         "classification": _classification(key_classes, flat, arrays, dataset, chosen_event),
@@ -164,16 +164,25 @@ def _times(dataset):
     return {"time_utc": ("event", times, {"long_name": "origin time (UTC)"})}
 
 
-def _terms(terms, dataset, chains, per_chain):
+def _terms(terms, beta, arrays, dataset, chains, per_chain):
+    """Return what time and place, and what the magnitude, of every target add to ln L."""
     target = dataset["target"].to_numpy() == 1
-    found = terms[:, : target.size][:, target]
+    one = arrays.magnitudes._replace(count=1.0, total=arrays.events.dm[: target.size][target])
+    found = {
+        "term": (
+            terms[:, : target.size][:, target],
+            "log rate less the targets expected since the one before",
+        ),
+        "magnitude": (log_magnitude_density(beta[:, None], one), "log density of the magnitude"),
+    }
     return xr.Dataset(
         {
-            "term": (
+            name: (
                 ("chain", "draw", "target_event"),
-                found.reshape(chains, per_chain.size, -1),
-                {"units": "1", "long_name": "log rate less the events expected since the last"},
+                np.asarray(values).reshape(chains, per_chain.size, -1),
+                {"units": "1", "long_name": meaning},
             )
+            for name, (values, meaning) in found.items()
         },
         coords={
             "chain": np.arange(chains),

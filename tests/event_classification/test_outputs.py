@@ -16,7 +16,10 @@ from bayesquake.errors import OptionError, ResultError
 from bayesquake.models.event_classification.answers import answers
 from bayesquake.models.event_classification.arrays import prepare
 from bayesquake.models.event_classification.forecast import forecast_catalogs, write_csep
-from bayesquake.models.event_classification.likelihood import log_likelihood
+from bayesquake.models.event_classification.likelihood import (
+    log_likelihood,
+    log_magnitude_density,
+)
 from bayesquake.models.event_classification.outputs import complete
 from bayesquake.models.event_classification.simulate import simulate
 
@@ -87,6 +90,9 @@ def test_log_likelihood_terms_add_up_in_every_draw(groups, simulated, posterior)
         expected = float(jax.jit(log_likelihood)(values, arrays))
         total = float(terms.isel(chain=chain, draw=-1).sum())
         assert total == pytest.approx(expected, abs=1e-3)
+        of_magnitudes = float(log_magnitude_density(values["beta"], arrays.magnitudes))
+        total = float(groups["log_likelihood"]["magnitude"].isel(chain=chain, draw=-1).sum())
+        assert total == pytest.approx(of_magnitudes, rel=1e-12)
 
 
 def test_transformed_times_of_the_truth_are_uniform(groups):
@@ -250,4 +256,6 @@ def test_a_catalogue_is_fitted_checked_and_reported_from_the_command_line(catalo
     assert np.allclose(days, classes["time_days"] - classes["time_days"][0], atol=1e-9)
     assert {"posterior", "classification", "residuals", "forecast"} <= set(result.children)
     assert result["posterior"]["mu"].attrs["units"]
-    assert prior_sensitivity(result)["likelihood"].notna().any()
+    sensitivity = prior_sensitivity(result)["likelihood"]
+    assert sensitivity["log_beta"] > 0.05
+    assert sensitivity["log_mu"] > 0.05
