@@ -34,14 +34,15 @@ class Split:
         Of one problem; all have equal shapes.
     data : pytree of (problem, ...) arrays
         As ``target.log_density`` takes them.
-    exact : callable or None
-        ``(key, data, count) -> (count, dim)`` independent draws of one problem.
+    exact : tuple of callable
+        ``(key, data, count) -> (count, dim)`` independent draws of one problem, NaN where the
+        next one must be tried.
     """
 
     dim: str
     target: "Target"
     data: Any
-    exact: Callable | None
+    exact: tuple[Callable, ...]
 
     def join(self, positions):
         """Return (problem, chain, draw, dim) positions as (chain, draw, all coordinates)."""
@@ -162,16 +163,17 @@ def target_of_arrays(model, arrays, priors=None):
 def _split(model, arrays, priors):
     one = target_of_arrays(model, jax.tree.map(lambda values: values[:1], arrays), priors)
     data = jax.vmap(one.condition)(jax.tree.map(lambda values: values[:, None], arrays))
-    sampler, slopes = model.problems.exact(arrays), model.problems.slopes(arrays)
+    slopes = model.problems.slopes(arrays)
     resolved = tuple(sorted(priors.items()))
     one = dataclasses.replace(
         one,
         initial=_initial_of(model.problems.initial, one),
         slopes=None if slopes is None else _slopes_of(slopes, resolved),
     )
-    if sampler is not None:
-        sampler = _positions_of(sampler, one.unconstrain, resolved)
-    return Split(model.problems.dim, one, jax.tree.map(np.asarray, data), sampler)
+    exact = tuple(
+        _positions_of(draw, one.unconstrain, resolved) for draw in model.problems.exact(arrays)
+    )
+    return Split(model.problems.dim, one, jax.tree.map(np.asarray, data), exact)
 
 
 def _initial_of(initial, one):

@@ -107,9 +107,10 @@ class Problems:
     independent : callable
         ``arrays -> bool``, whether these arrays are independent problems.
     exact : callable, optional
-        ``arrays -> draw or None``, for arrays of one problem: a function
-        ``(key, arrays, priors, count) -> values`` of so many independent draws of the sampled
-        sites, with a leading draw axis, for problems on which Markov chains fail.
+        ``arrays -> (draw, ...)``, for problems on which Markov chains fail: functions of
+        arrays of one problem, ``(key, arrays, priors, count) -> values``, of so many independent
+        draws of the sampled sites, with a leading draw axis. NaN says that a function cannot;
+        the next, dearer one is then tried.
     slopes : callable, optional
         ``arrays -> slopes or None``: a function ``(position, arrays, priors) -> (value, gradient,
         precision)`` of the log posterior of one problem, where formulas beat differentiation.
@@ -121,7 +122,7 @@ class Problems:
 
     dim: str
     independent: Callable
-    exact: Callable = lambda arrays: None
+    exact: Callable = lambda arrays: ()
     slopes: Callable = lambda arrays: None
     initial: Callable | None = None
 

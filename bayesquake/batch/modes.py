@@ -30,7 +30,8 @@ COMPARABLE = 10.0
 """Modes whose log density is lower than the best by more than this get no chain."""
 
 RIVAL = 4.0
-"""A second mode whose Gaussian has a log mass this close to the best one's matters."""
+"""A second mode matters if the log of its Gaussian's mass times its squared distance from the best
+mode, which is what it adds to the variance, is this close to that of the best one's mass."""
 
 SAME = 0.5
 """Ends closer than this, in standard deviations of the best one's Gaussian, are one mode."""
@@ -56,7 +57,7 @@ class Modes(NamedTuple):
     count : int
         Distinct modes of comparable height, 0 if there is none.
     rivals : int
-        Distinct modes whose Gaussians have so much mass that each must be visited.
+        Distinct modes that matter so much that each must be visited, the best one included.
     curvature : float
         Smallest eigenvalue of the negative Hessian at the best mode; positive at a mode.
     gradients : int
@@ -130,6 +131,8 @@ def modes_program(
 
         mass = height + jnp.linalg.slogdet(roots)[1]
         root = roots[best]
+        z = jnp.linalg.solve(root, (ends.position - ends.position[best]).T)
+        away = jnp.maximum(1.0, jnp.linalg.norm(z, axis=0))
         distinct = _distinct(ends.position, comparable, root)
         count = distinct.sum()
         height_of_distinct = jnp.where(distinct, height, -jnp.inf)
@@ -149,7 +152,7 @@ def modes_program(
             start=start,
             pareto_k=jnp.nan_to_num(psis_weights(weight)[1], nan=jnp.inf),
             count=jnp.where(finite, count, 0),
-            rivals=(distinct & (mass >= mass[best] - RIVAL)).sum(),
+            rivals=(distinct & (mass + 2 * jnp.log(away) >= mass[best] - RIVAL)).sum(),
             curvature=curvatures[best],
             gradients=ends.iterations.sum() * (1 + dim * (dim <= NEWTON_DIMENSION)),
             finite=finite,

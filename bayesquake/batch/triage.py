@@ -8,9 +8,9 @@ Every problem of a chunk goes through tiers until its chains agree:
 3. the adaptive no-U-turn sampler in the whitened coordinates.
 
 Where a model can draw exactly from one of its posteriors, at a price, that takes the place of
-tiers 2 and 3; so does sequential Monte Carlo, where asked for. Problems with a second mode that
-matters go there at once, for chains agree on the share of a mode only after many crossings, and
-so do those whose pilot chains lie far apart.
+tiers 2 and 3; so does sequential Monte Carlo, where asked for or where exact draws fail. Problems
+with a second mode that matters go there at once, for chains agree on the share of a mode only
+after many crossings, and so do those whose pilot chains lie far apart.
 
 A tier runs a few problems at a time, those of similar cost together, and hands on the ones
 whose R-hat or effective sample size misses the limits. What no tier certifies is named.
@@ -228,7 +228,7 @@ class Made(NamedTuple):
     step_size: Any
 
 
-def triage(target, data, *, seed=0, numbers=None, quantities=None, settings=None, exact=None):
+def triage(target, data, *, seed=0, numbers=None, quantities=None, settings=None, exact=()):
     """Draw from the posteriors of many problems and certify each.
 
     Parameters
@@ -243,8 +243,9 @@ def triage(target, data, *, seed=0, numbers=None, quantities=None, settings=None
     quantities : callable, optional
         ``(position, data) -> (quantity,)``, what must converge; the coordinates by default.
     settings : TriageSettings, optional
-    exact : callable, optional
-        ``(key, data, count) -> (count, dim)`` independent draws of one problem.
+    exact : sequence of callable
+        ``(key, data, count) -> (count, dim)`` independent draws of one problem, NaN where the
+        next one must be tried.
 
     Returns
     -------
@@ -273,7 +274,7 @@ def triage(target, data, *, seed=0, numbers=None, quantities=None, settings=None
     )
     triaged = _nothing_yet(found, settings, target.dim)
     alive = np.flatnonzero(found.finite)
-    settled = exact is not None or settings.sequential
+    settled = bool(exact) or settings.sequential
     chosen = alive[found.rivals[alive] <= 1] if settled else alive
     if chosen.size:
         pilot, *tiers = _samplers(target.log_density, settings)
@@ -295,10 +296,11 @@ def triage(target, data, *, seed=0, numbers=None, quantities=None, settings=None
             certified = _certified(judged, settings)
             _record(triaged, cohort.place, positions, made, judged, np.where(certified, tier, 0))
             cohort = _onward(cohort, made, np.flatnonzero(~certified))
-    left = alive[triaged.tier[alive] == 0]
-    if settled and left.size:
-        lanes = _taken((numbers, data), left)
-        _settle(triaged, left, lanes, target, exact, seed, quantities, settings)
+    for draw in (*exact, None) if settled else ():
+        left = alive[triaged.tier[alive] == 0]
+        if left.size:
+            lanes = _taken((numbers, data), left)
+            _settle(triaged, left, lanes, target, draw, seed, quantities, settings)
     return triaged
 
 
@@ -397,7 +399,7 @@ def _sample(sampler, cohort, seed, stream):
 
 
 def _settle(triaged, place, lanes, target, exact, seed, quantities, settings):
-    """Draw some problems exactly, or by sequential Monte Carlo."""
+    """Draw some problems exactly or, without a way to do so, by sequential Monte Carlo."""
     chains, draws = settings.chains, settings.draws
     tier = SEQUENTIAL if exact is None else EXACT
     width = width_of(settings.width)
@@ -417,11 +419,12 @@ def _settle(triaged, place, lanes, target, exact, seed, quantities, settings):
         for name, kind in STATISTICS.items()
     }
     statistics |= {"lp": lp, "acceptance_rate": acceptance}
-    certified = np.isfinite(positions).all(axis=(1, 2, 3))
-    if exact is None:
-        certified &= judged.r_hat < settings.rhat_limit
-    made = Made(None, statistics, np.zeros(len(lp), int), gradients, None)
-    _record(triaged, place, positions, made, judged, np.where(certified, tier, 0))
+    made_some = np.isfinite(positions).all(axis=(1, 2, 3))
+    certified = made_some & ((exact is not None) | (judged.r_hat < settings.rhat_limit))
+    found = (positions, statistics, gradients, judged, np.where(certified, tier, 0))
+    positions, statistics, gradients, judged, tiers = _taken(found, made_some)
+    made = Made(None, statistics, np.zeros(len(gradients), int), gradients, None)
+    _record(triaged, place[made_some], positions, made, judged, tiers)
 
 
 @functools.cache

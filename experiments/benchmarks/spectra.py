@@ -35,8 +35,8 @@ WALKERS, STEPS, BURN_IN = 16, 500, 100
 EMCEE_PAIRS, CURVE_FIT_PAIRS = 12, 100
 """Pairs that the peers fit, scaled to one; each takes its time apart from all others."""
 
-LAPLACE_WIDTH, SMALLEST_IMPORTANCE = 128, 10
-"""Pairs at once, and importance draws, of the search for the mode alone."""
+LAPLACE_WIDTH, SMALLEST_IMPORTANCE, SEARCHES = 128, 10, 3
+"""Pairs at once, importance draws and starts of the search for the mode alone."""
 
 MEMORY_PAIRS, MEMORY_DRAWS = 5000, 100
 NAMES = ("ln_fc1", "dln_fc", "ln_moment_ratio")
@@ -78,7 +78,7 @@ def by_laplace(dataset):
             target.initial,
             target.dim,
             1,
-            TRIAGE["searches"],
+            SEARCHES,
             SMALLEST_IMPORTANCE,
             target.slopes,
             TRIAGE["iterations"],

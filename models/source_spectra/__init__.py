@@ -36,8 +36,11 @@ def independent(prepared):
 
 
 def exact(prepared):
-    """Return the sampler by quadrature, where the unknowns of a pair are few enough."""
-    return quadrature.exact_draws if quadrature.applies(prepared) else None
+    """Return the samplers by quadrature, where the unknowns of a pair are few enough."""
+    if not quadrature.applies(prepared):
+        return ()
+    # Of a grid of three axes the finest would fill the memory.
+    return quadrature.FINER_AND_FINER[: 3 if prepared.nu_max is None else 2]
 
 
 def levelled(values, prepared):
@@ -59,14 +62,14 @@ def formulas(prepared):
 TRIAGE = {
     "rhat_limit": 1.02,
     "ess_limit": 200,
-    "searches": 3,
+    "searches": 12,
     "iterations": 12,
     "pilot": 50,
     "common_leapfrogs": (2, 6),
 }
 """Settings of the triage of pairs; what misses these limits is drawn by quadrature."""
 
-TRIAGE_OF_CLUSTERS = TRIAGE | {"searches": 12, "iterations": 60, "sequential": True}
+TRIAGE_OF_CLUSTERS = TRIAGE | {"iterations": 60, "sequential": True}
 """Settings for `bayesquake.fit_many` of clusters, whose corners may all lie below the band or all
 above it, two modes that chains do not join."""
 

@@ -236,7 +236,8 @@ def _labelled_quality(flags, p_value, dim, dataset):
     quality = xr.Dataset(coords={dim: dataset[dim]})
     for name, flag in flags.items():
         quality[name] = (dim, flag, {"units": "1", "long_name": FLAGS[name]})
-    quality["overdispersed"].attrs["largest_share"] = FLAGGED_SHARE
+    for name in {"overdispersed", "nu_below_nominal"} & set(flags):
+        quality[name].attrs["largest_share"] = FLAGGED_SHARE
     quality["dispersion_p_value"] = (
         dim,
         p_value,
@@ -274,7 +275,7 @@ def _effective(posterior, names):
         draws = np.moveaxis(posterior[name], 2, 0)
         if draws.shape[1] < 2 or draws.shape[2] < 4:
             return np.zeros(len(draws), bool)
-        varying = np.ptp(draws, axis=(1, 2)) > 0
+        varying = np.ptp(draws, axis=(1, 2)) != 0
         found = convergence(draws)
         few.append(varying & ~(np.minimum(found.ess_bulk, found.ess_tail) >= FEWEST_EFFECTIVE))
     return np.any(few, axis=0)

@@ -19,7 +19,7 @@ from jax.scipy.special import logsumexp
 from .likelihood import f_constants
 from .model import pair_location
 
-__all__ = ["Grid", "applies", "exact_draws", "grid_moments", "pair_grid"]
+__all__ = ["FINER_AND_FINER", "Grid", "applies", "exact_draws", "grid_moments", "pair_grid"]
 
 PRIOR_WIDTHS = 5.0
 """Half-width of the first grid, in prior standard deviations."""
@@ -28,9 +28,13 @@ DEPTHS = (200.0, 60.0, 24.0, 16.0)
 """Each grid is cut to where the log density is within this of its highest node: deep at first, for
 the ridge of strong data may run between the nodes of a coarse grid."""
 
-LARGEST_EDGE, WIDEST_STEP = 1e-3, 2.0
-"""Probability of an outermost row of nodes, and step in posterior standard deviations, beyond which
-the grid does not hold the posterior."""
+LARGEST_EDGE = 1e-3
+"""Probability of an outermost row of nodes beyond which the grid does not hold the posterior."""
+
+COARSER = 0.05
+"""Change of a mean, in standard deviations, or share of one, when every second node is left out,
+beyond which the grid is too coarse. With all nodes the error is far below it, since that of the
+rule falls exponentially in the square of the number of nodes."""
 
 COARSE, FINE = 32, 60
 """Nodes per axis while the grid is cut, and at last."""
@@ -80,7 +84,7 @@ def pair_grid(arrays, priors, refine=1):
         Of one pair.
     priors : dict of numpyro.distributions.Distribution
     refine : int
-        Multiplies the nodes of every axis, to see the error of the rule.
+        Multiplies the nodes of ln f1 and d.
 
     Returns
     -------
@@ -88,7 +92,7 @@ def pair_grid(arrays, priors, refine=1):
     """
     names = ("ln_fc1", "dln_fc") + (() if arrays.nu_max is None else ("logit_nu",))
     coarse = (COARSE, COARSE) + (() if arrays.nu_max is None else (COARSE_NU,))
-    fine = tuple(refine * n for n in (FINE, FINE) + (() if arrays.nu_max is None else (FINE_NU,)))
+    fine = (refine * FINE,) * 2 + (() if arrays.nu_max is None else (FINE_NU,))
     axes = []
     for name, size in zip(names, coarse, strict=True):
         centre, sd = priors[name].mean, jnp.sqrt(priors[name].variance)
@@ -98,8 +102,15 @@ def pair_grid(arrays, priors, refine=1):
     return Grid(tuple(axes), *_on_grid(_moments, axes, arrays, priors))
 
 
-def exact_draws(key, arrays, priors, count):
+def exact_draws(key, arrays, priors, count, refine=1):
     """Draw independently from the posterior of one pair.
+
+    Parameters
+    ----------
+    key : jax.random.key
+    arrays, priors, refine
+        As of `pair_grid`.
+    count : int
 
     Returns
     -------
@@ -107,7 +118,7 @@ def exact_draws(key, arrays, priors, count):
         ``ln_fc1``, ``dln_fc``, ``ln_moment_ratio`` and ``logit_nu`` where it is unknown; NaN
         where the grid does not hold the posterior.
     """
-    grid = pair_grid(arrays, priors)
+    grid = pair_grid(arrays, priors, refine)
     key_node, key_order, key_within, key_m = jax.random.split(key, 4)
     shape = grid.log_density.shape
     cumulative = jnp.cumsum(jnp.exp(grid.log_density - grid.log_density.max()).ravel())
@@ -150,6 +161,10 @@ def grid_moments(grid):
     return jnp.array(found)
 
 
+FINER_AND_FINER = tuple(functools.partial(exact_draws, refine=n) for n in (1, 2, 4))
+"""Samplers of which the next is tried where the grid does not hold the posterior."""
+
+
 def _weight(grid):
     weight = jnp.exp(grid.log_density - grid.log_density.max())
     return weight / weight.sum()
@@ -157,13 +172,16 @@ def _weight(grid):
 
 def _holds(grid):
     """Return whether the grid is wide and fine enough for the posterior."""
-    weight, moments = _weight(grid), grid_moments(grid)
+    weight = _weight(grid)
     holds = jnp.isfinite(grid.log_density).all()
-    for i, axis in enumerate(grid.axes):
-        marginal = weight.sum(axis=tuple(j for j in range(len(grid.axes)) if j != i))
+    for i in range(weight.ndim):
+        marginal = weight.sum(axis=tuple(j for j in range(weight.ndim) if j != i))
         holds &= jnp.maximum(marginal[0], marginal[-1]) < LARGEST_EDGE
-        holds &= axis[1] - axis[0] < WIDEST_STEP * moments[i, 1]
-    return holds
+    every_second = (slice(None, None, 2),) * weight.ndim
+    coarser = Grid(tuple(axis[::2] for axis in grid.axes), *(x[every_second] for x in grid[1:]))
+    (mean, sd), (coarse_mean, coarse_sd) = grid_moments(grid).T, grid_moments(coarser).T
+    holds &= (jnp.abs(coarse_mean - mean) < COARSER * sd).all()
+    return holds & (jnp.abs(coarse_sd / sd - 1) < COARSER).all()
 
 
 def _cut(axes, log_density, depth, sizes):
