@@ -21,7 +21,7 @@ from bayesquake.errors import ResultError
 from bayesquake.inference.configuration import configuration_of
 from bayesquake.inference.fit import constrained, driver_named
 from bayesquake.target import target_of_arrays
-from bayesquake.zoo import load_model
+from bayesquake.zoo import list_models, load_model
 
 __all__ = ["leave_one_out", "posterior_predictive_pvalues"]
 
@@ -53,6 +53,12 @@ def leave_one_out(result, *, refit=False, seed=0, progress=None):
     """
     if "log_likelihood" not in result.children:
         raise ResultError("the result has no group 'log_likelihood'; its model defines no folds")
+    name = result.attrs.get("model")
+    if name in list_models() and load_model(name).folds is None:
+        raise ResultError(
+            f"the data of {name} have no parts that are independent given the parameters, so that "
+            "leaving one out does not apply; score later data instead"
+        )
     term = result["log_likelihood"]["term"]
     values = term.to_numpy()
     flat = values.reshape(-1, values.shape[2]).T

@@ -258,7 +258,7 @@ def _magnitudes(dataset, dm, target, maximum_magnitude):
     largest = float(dataset["magnitude"].max())
     if maximum_magnitude is None:
         maximum_magnitude = _largest_magnitude(dataset)
-    if not maximum_magnitude > largest:
+    if not maximum_magnitude > largest - 0.5 * dataset.attrs["delta_m"]:
         raise CatalogError(
             f"{dataset.attrs['source']}: the largest magnitude, {largest:g}, is not below "
             f"maximum_magnitude = {maximum_magnitude:g}; raise it"

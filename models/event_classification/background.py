@@ -17,6 +17,8 @@ from numpyro.contrib.hsgp.laplacian import eigenfunctions, sqrt_eigenvalues
 from numpyro.contrib.hsgp.spectral_densities import spectral_density_matern
 from scipy.spatial import cKDTree
 
+from bayesquake.errors import CatalogError
+
 from .inside import mass_inside
 from .nearest_neighbour import background_probability
 
@@ -36,6 +38,8 @@ __all__ = [
 
 NEIGHBOURS = 8
 """The bandwidth of an event is the distance to its neighbour of this rank."""
+
+FEWEST_MEMBERS = 2
 
 NARROWEST_SHARE = 0.005
 """Smallest bandwidth, as a share of the region's half-width."""
@@ -152,9 +156,19 @@ def make_density(events, plane, target, count, polygon, area):
         km.
     area : float
         km².
+
+    Raises
+    ------
+    CatalogError
+        There are fewer than two targets.
     """
-    weight = target * background_probability(events, count)
     members = plane[:, target > 0].T
+    if len(members) < FEWEST_MEMBERS:
+        raise CatalogError(
+            f"a density of the background needs {FEWEST_MEMBERS} targets, of which there are "
+            f"{len(members)}; take background='constant'"
+        )
+    weight = target * background_probability(events, count)
     rank = min(NEIGHBOURS + 1, len(members))
     bandwidth = cKDTree(members).query(plane.T, rank)[0][:, -1]
     narrowest = NARROWEST_SHARE * 0.5 * np.ptp(polygon, axis=0).max()

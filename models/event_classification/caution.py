@@ -4,6 +4,8 @@ import warnings
 
 import numpy as np
 
+from .region import is_near
+
 __all__ = ["SuspectCatalogueWarning", "warn_of_suspect"]
 
 FEWEST_IN_GAP = 6.0
@@ -12,6 +14,9 @@ FEWEST_IN_GAP = 6.0
 SMALLEST_GAP = 0.1
 QUIET_INTERVALS, QUIET_SHARE = 20.0, 0.1
 """A quiet end of the window longer than so many mean intervals and that share of it is suspect."""
+
+SMALLEST_SHARE = 0.01
+"""Share of events that a column ``target`` may take out of the window before it is suspect."""
 
 OFF_GRID, OFF_GRID_SHARE = 0.01, 0.01
 """A magnitude off the grid by more than that share of the step; share of them that is suspect."""
@@ -35,7 +40,13 @@ def warn_of_suspect(dataset):
         With the warnings as its attribute ``cautions``, which reports repeat.
     """
     name, magnitude = dataset.attrs["source"], dataset["magnitude"].to_numpy()
-    found = (_gap(dataset, magnitude), _silence(dataset), _grid(dataset, magnitude))
+    found = (
+        _gap(dataset, magnitude),
+        _silence(dataset),
+        _grid(dataset, magnitude),
+        _between_steps(dataset, magnitude),
+        _history_inside(dataset),
+    )
     messages = [message for message in found if message]
     for message in messages:
         warnings.warn(f"{name}: {message}", SuspectCatalogueWarning, stacklevel=3)
@@ -66,6 +77,32 @@ def _silence(dataset):
         f"the {longest} {quiet[longest]:.4g} of the {T1 - T0:.4g} days of the window have no event "
         f"and lower the background rate; set {option} to where the catalogue "
         f"{'begins' if option == 'start' else 'ends'}"
+    )
+
+
+def _between_steps(dataset, magnitude):
+    m_c, step = dataset.attrs["m_c"], dataset.attrs["delta_m"]
+    least = magnitude.min()
+    steps = (least - m_c) / step if step else 0.0
+    if abs(steps - round(steps)) <= OFF_GRID:
+        return None
+    return (
+        f"the completeness magnitude {m_c:g} lies between two steps of the magnitudes, such as "
+        f"{least:g} and {least - step:g}, which lowers the b-value; it is the smallest complete "
+        f"magnitude itself, not the edge of its bin: pass completeness_magnitude={least:g}"
+    )
+
+
+def _history_inside(dataset):
+    inside = is_near(dataset["polygon"].to_numpy(), dataset["x_km"], dataset["y_km"], 0.0)
+    passed = (dataset["time_days"].to_numpy() >= dataset.attrs["T0"]) & inside
+    passed &= dataset["target"].to_numpy() == 0
+    if passed.mean() <= SMALLEST_SHARE:
+        return None
+    return (
+        f"{passed.sum()} events in the window and the polygon are marked as history by the column "
+        "target, so that the rate without them is fitted; remove the column, or start the window "
+        "after them"
     )
 
 

@@ -43,6 +43,8 @@ class Levelled(NamedTuple):
 def draw_parents(key, values, data):
     """Draw the parent of every event, (event,): a position, or -1 for background.
 
+    Events that the form leaves out have no parent either.
+
     A uniform number in [0, λ_i) falls on the background or on one of the earlier events, whose
     rates are stacked in order; a second pass over the pairs finds on which.
     """
@@ -63,7 +65,7 @@ def draw_parents(key, values, data):
     start = (jnp.zeros(side), jnp.full(side, -1))
     stacks = Levelled(data.events, level, jnp.arange(size))
     parent = over_tiles(find, start, stacks, size)[1]
-    return jnp.where(level < 0, -1, parent)
+    return jnp.where((level < 0) | (data.present == 0), -1, parent)
 
 
 def roots(parent):

@@ -96,7 +96,8 @@ def read(
         Anything `bayesquake.io.catalog.read_catalog` reads, with positions as ``x_km`` and
         ``y_km`` on a plane or else as longitude and latitude; or a data set returned here or
         by the simulator, in memory or as a NetCDF file, which then gives the defaults of all
-        options. A column ``target`` (1 or 0) is obeyed.
+        options. A column ``target`` (1 or 0) of a catalogue is obeyed; targets of a data set
+        returned here are found anew where ``start`` or ``polygon`` is given.
     polygon : path or sequence, optional
         The target region in the coordinates of the catalogue: a CSV file with the columns
         ``longitude`` and ``latitude`` or ``x_km`` and ``y_km``, or pairs (longitude,
@@ -134,8 +135,9 @@ def read(
     Warns
     -----
     SuspectCatalogueWarning
-        The smallest magnitude is far above m_c, the window reaches far beyond the events, or
-        magnitudes are no multiples of the rounding step apart.
+        The smallest magnitude is far above m_c, the window reaches far beyond the events,
+        magnitudes are no multiples of the rounding step apart or above m_c, or a column
+        ``target`` takes events of window and polygon for history.
 
     Raises
     ------
@@ -183,6 +185,8 @@ def read(
     ordered = in_order(catalogue, sort)
     if carried is not None:
         check_not_wider(catalogue, settings, end, m_c)
+        if start is not None or polygon is not None:
+            ordered = ordered.drop_vars("target", errors="ignore")
     start, end = default(start, settings.get("T0")), default(end, settings.get("T1"))
     events, T0, T1, epoch, after = in_window(ordered, start, end)
     m_c = default(m_c, float(events["magnitude"].min()))

@@ -59,7 +59,9 @@ def forecast_catalogs(key, values, dataset, arrays, *, days, catalogs):
     span = float(arrays.magnitudes.span)
     start = float(dataset.attrs["T1"])
 
-    chunks = np.array_split(np.arange(catalogs), 1 + catalogs * dataset.sizes["event"] // CHUNK)
+    chunks = np.array_split(
+        np.arange(catalogs), min(catalogs, 1 + catalogs * dataset.sizes["event"] // CHUNK)
+    )
     parts = []
     for chunk in chunks:
         own = {name: draws[chunk] for name, draws in natural.items()}

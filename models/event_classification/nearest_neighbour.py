@@ -13,6 +13,7 @@ Zaliapin & Ben-Zion 2013, doi:10.1002/jgrb.50179.
 import jax
 import jax.numpy as jnp
 import numpy as np
+from scipy.special import softmax
 from scipy.stats import norm
 
 from .pairs import over_tiles, squared_distance, tile_size
@@ -24,6 +25,11 @@ NEAREST_KM, NEAREST_DAYS = 0.01, 1e-5
 """Distances and delays below these count as these."""
 
 ITERATIONS = 200
+
+NARROWEST = 0.1
+"""Smallest standard deviation of a part of the mixture, in log10 of the proximity."""
+
+FEWEST_PROXIMITIES = 2
 
 
 def log_proximity(events):
@@ -56,14 +62,17 @@ def background_probability(events, count):
     x = np.asarray(log_proximity(events))
     finite = np.isfinite(x) & (np.arange(x.size) < count)
     seen = x[finite]
+    if seen.size < FEWEST_PROXIMITIES:
+        return np.ones(x.size)
     mean = np.quantile(seen, [0.25, 0.75])
-    sd, share = np.full(2, seen.std()), np.full(2, 0.5)
+    sd, share = np.full(2, max(seen.std(), NARROWEST)), np.full(2, 0.5)
     for _ in range(ITERATIONS):
-        density = share * norm.pdf(seen[:, None], mean, sd)
-        member = density / density.sum(axis=1, keepdims=True)
+        log_density = np.log(share) + norm.logpdf(seen[:, None], mean, sd)
+        member = softmax(log_density, axis=1).clip(1e-12)
         share = member.mean(axis=0)
         mean = (member * seen[:, None]).sum(axis=0) / member.sum(axis=0)
-        sd = np.sqrt((member * (seen[:, None] - mean) ** 2).sum(axis=0) / member.sum(axis=0))
+        variance = (member * (seen[:, None] - mean) ** 2).sum(axis=0) / member.sum(axis=0)
+        sd = np.sqrt(variance.clip(NARROWEST**2))
     probability = np.ones(x.size)
     probability[finite] = member[:, np.argmax(mean)]
     return probability

@@ -1,6 +1,7 @@
 """What a fit of this model adds to its result: classification, residuals, forecast."""
 
 import functools
+import warnings
 
 import jax
 import jax.numpy as jnp
@@ -8,7 +9,7 @@ import numpy as np
 import xarray as xr
 from scipy.stats import kstest
 
-from bayesquake.errors import OptionError
+from bayesquake.errors import OptionError, SimulationError
 from bayesquake.io.catalog import utc_times
 
 from .arrays import reference_magnitude
@@ -99,9 +100,16 @@ def _groups(dataset, draws, chosen_event, forecast_days, forecast_draws, posteri
     }
     if forecast_days:
         every = {name: np.asarray(x).reshape(-1, *x.shape[2:]) for name, x in posterior.items()}
-        groups["forecast"] = forecast_catalogs(
-            key_forecast, every, dataset, arrays, days=forecast_days, catalogs=forecast_draws
-        )
+        try:
+            groups["forecast"] = forecast_catalogs(
+                key_forecast, every, dataset, arrays, days=forecast_days, catalogs=forecast_draws
+            )
+        except SimulationError as problem:
+            warnings.warn(
+                f"the forecast is left out: {problem}. Branching ratios near or above one make "
+                "catalogues grow without end; choose fewer forecast_days",
+                stacklevel=2,
+            )
     return groups
 
 

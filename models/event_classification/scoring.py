@@ -18,6 +18,8 @@ import numpy as np
 import xarray as xr
 from scipy.special import logsumexp
 
+from bayesquake.io.catalog import content_hash
+
 from .arrays import mark_units
 from .background import expected_background
 from .compensator import inside_polygon
@@ -59,7 +61,10 @@ def window_after(dataset, start, end):
     kept = kept.assign(
         target=target.astype(kept["target"].dtype).assign_attrs(kept["target"].attrs)
     )
-    return kept.assign_attrs(T0=float(start), T1=float(end))
+    kept = kept.assign_attrs(T0=float(start), T1=float(end))
+    columns = ("time_days", "x_km", "y_km", "magnitude", "target", "polygon")
+    window = [kept.attrs[name] for name in ("T0", "T1", "m_c", "delta_m")]
+    return kept.assign_attrs(content_hash=content_hash(*(kept[x] for x in columns), window))
 
 
 def rate_in_polygon(values, data):

@@ -278,12 +278,19 @@ def _one_of(name, value, known):
 
 
 def _tempering(dataset):
-    """Return the weight of every frequency: its distance to the next over 2W, at most 1."""
-    frequency = dataset["freq"].to_numpy()
-    if not dataset.attrs.get("tempered") or len(frequency) < 2:
-        return np.ones(len(frequency))
-    resolved = 2 * float(dataset.attrs["half_bandwidth_hz"])
-    return np.minimum(1.0, np.gradient(frequency) / resolved) if resolved else 1.0
+    """Return the weight of every used frequency: its distance to the next over 2W, at most 1."""
+    resolved = 2 * float(dataset.attrs.get("half_bandwidth_hz", 0.0))
+    if not dataset.attrs.get("tempered") or not resolved:
+        return 1.0
+    used, frequency = dataset["mask"].to_numpy() == 1, dataset["freq"].to_numpy()
+    outside = np.full((*used.shape[:-1], 1), np.inf)
+    below = np.maximum.accumulate(np.where(used, frequency, -np.inf), axis=-1)
+    above = np.minimum.accumulate(np.where(used, frequency, np.inf)[..., ::-1], axis=-1)[..., ::-1]
+    left = frequency - np.concatenate([-outside, below[..., :-1]], axis=-1)
+    right = np.concatenate([above[..., 1:], outside], axis=-1) - frequency
+    at_end = np.isinf(left) | np.isinf(right)
+    spacing = np.where(at_end, np.minimum(left, right), 0.5 * (left + right))
+    return np.minimum(1.0, spacing / resolved)
 
 
 def _padded(values, fill):

@@ -68,10 +68,11 @@ def pairs(data, priors):
     values |= shape_and_noise(data, priors, shape)
     if data.trace_mask is not None:
         scale = numpyro.sample("level_scale", over(priors["level_scale"], shape))
-        spread = jnp.where(data.trace_mask > 0, scale[:, None], 1.0)
+        several = data.trace_mask.sum(axis=-1, keepdims=True) > 1
+        has_level = several & (data.trace_mask > 0)
+        spread = jnp.where(has_level, scale[:, None], 1.0)
         drawn = numpyro.sample("level_drawn", dist.Normal(0.0, spread).to_event(2))
-        single = data.trace_mask.sum(axis=-1, keepdims=True) < 2
-        level = jnp.where(single, 0.0, data.trace_mask * drawn)
+        level = jnp.where(has_level, drawn, 0.0)
         values["level"] = numpyro.deterministic("level", level)
 
     numpyro.deterministic("fc1", jnp.exp(ln_fc1))

@@ -109,3 +109,15 @@ def test_nearest_neighbours_tell_background_from_triggered(simulated, arrays):
     probability = background_probability(arrays.events, n)[:n]
     background = dataset["parent"].to_numpy() == -1
     assert probability[background].mean() > probability[~background].mean() + 0.3
+
+
+def test_events_that_the_form_without_space_leaves_out_have_no_parents(model, simulated, truth):
+    half = [(0.0, 0.0), (50.0, 0.0), (50.0, 100.0), (0.0, 100.0)]
+    dataset = model.read(simulated[1], polygon=half)
+    arrays = model.prepare(dataset, space=False)
+    values = {name: np.full(20, value) for name, value in truth.items()}
+    parent = classify(jax.random.key(0), values, arrays)[1][:, : dataset.sizes["event"]]
+    inside = dataset["target"].to_numpy() == 1
+    assert (parent[:, ~inside] == -1).all()
+    assert np.isin(parent, np.append(np.flatnonzero(inside), -1)).all()
+    assert (parent[:, inside] >= 0).any()

@@ -592,3 +592,43 @@ def test_options_that_fit_the_events_are_not_warned_of(model):
         table = suspect_table(MAGNITUDES)
         dataset = model.read(table, magnitude_rounding=0.01, start=0.0, end=105.0)
     assert dataset.attrs["cautions"] == ""
+
+
+def test_targets_are_found_anew_in_another_window_or_polygon(model):
+    table = suspect_table(MAGNITUDES)
+    late = model.read(table, magnitude_rounding=0.01, start=50.0, end=100.0)
+    whole = model.read(late, start=0.0)
+    assert int(late["target"].sum()) == 100
+    assert int(whole["target"].sum()) == whole.sizes["event"] == 200
+    square = [(0.0, 0.0), (25.0, 0.0), (25.0, 50.0), (0.0, 50.0)]
+    half = model.read(late, polygon=square)
+    inside = (late["x_km"] <= 25.0) & (late["target"] == 1)
+    assert np.array_equal(half["target"] == 1, inside)
+
+
+def test_a_column_that_takes_events_of_the_window_for_history_is_warned_of(model):
+    table = suspect_table(MAGNITUDES).assign(target=("event", np.arange(200) % 2))
+    with pytest.warns(SuspectCatalogueWarning, match="100 events in the window and the polygon"):
+        model.read(table, magnitude_rounding=0.01, start=0.0)
+
+
+def test_a_completeness_between_the_steps_of_magnitudes_is_warned_of(model):
+    table = suspect_table(np.round(MAGNITUDES, 1))
+    with pytest.warns(SuspectCatalogueWarning, match="pass completeness_magnitude=3"):
+        model.read(table, magnitude_rounding=0.1, completeness_magnitude=2.95)
+
+
+def test_a_magnitude_in_the_bin_of_the_largest_possible_one_is_accepted(model):
+    dataset = model.read(suspect_table(np.round(MAGNITUDES, 1)), magnitude_rounding=0.1)
+    largest = float(dataset["magnitude"].max())
+    model.prepare(dataset, maximum_magnitude=largest)
+    with pytest.raises(CatalogError, match="is not below"):
+        model.prepare(dataset, maximum_magnitude=largest - 0.1)
+
+
+@pytest.mark.parametrize("n", [2, 6, 15])
+def test_a_density_of_few_background_events_is_finite(model, n):
+    dataset = model.read(suspect_table(MAGNITUDES[:n]), magnitude_rounding=0.01, start=0.0)
+    density = model.prepare(dataset, background="density").background
+    assert np.isfinite(density.log_ratio[:n]).all()
+    assert np.isfinite(density.weight).all()

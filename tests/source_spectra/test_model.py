@@ -229,3 +229,25 @@ def test_replicates_follow_the_spectrum_of_the_fit():
     ]
     moved = replicas[1]["log_power_ratio"] - replicas[0]["log_power_ratio"]
     assert np.allclose(moved, locations[1] - locations[0])
+
+
+def test_a_pair_of_one_trace_has_no_level_and_no_funnel():
+    _, dataset = simulated(16, {"pairs": 2, "frequencies": 8}, **GOOD)
+    target = bq.target(MODEL, dataset, levels=True)
+    position = target.initial(jax.random.key(0), target.data)
+    gradient = target.gradient(position, target.data)
+    drawn = np.array([name.startswith("level_drawn") for name in target.coordinates])
+    assert drawn.sum() == 2
+    assert np.allclose(gradient[drawn], -position[drawn], rtol=1e-12)
+
+
+def test_tempering_weighs_every_spectrum_by_its_own_frequencies():
+    _, dataset = simulated(17, {"pairs": 2, "frequencies": 12}, **GOOD)
+    dataset = dataset.assign_coords(freq=np.arange(2.0, 8.0, 0.5))
+    mask = np.zeros((2, 1, 12), np.int8)
+    mask[0, :, ::2], mask[1, :, 1::2] = 1, 1
+    dataset["mask"] = (("pair", "trace", "freq"), mask)
+    tempered = dataset.assign_attrs(tempered=1, half_bandwidth_hz=0.5)
+    weights = MODEL.prepare(tempered).mask[..., :12]
+    assert np.array_equal(weights, mask)
+    assert MODEL.prepare(tempered.assign_attrs(half_bandwidth_hz=1.0)).mask.max() == 0.5

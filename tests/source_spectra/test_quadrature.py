@@ -116,3 +116,17 @@ def test_strong_data_stay_on_the_grid():
     edge, draws = one_by_one(outermost, arrays)
     assert edge.max() < 1e-4
     assert all(np.isfinite(values).all() for values in draws.values())
+
+
+def test_a_grid_that_a_finer_one_would_move_is_refused():
+    """Corners close together: a thin ridge at d = 0, with broad and far tails."""
+    close = {"ln_fc1": np.log(4.0), "dln_fc": 0.1, "ln_moment_ratio": 3.4}
+    _, dataset = MODEL.simulate(jax.random.key(3), {"pairs": 6, "nu1": 40.0, "nu2": 40.0}, close)
+    arrays = MODEL.prepare(dataset)
+    draws = one_by_one(lambda one: exact_draws(jax.random.key(0), one, PRIORS, 4), arrays)
+    held = np.isfinite(np.asarray(draws["dln_fc"])).all(axis=(1, 2))
+    once, finest = moments(arrays, 1), moments(arrays, 4)
+    error = np.abs(once - finest)[..., 0] / finest[..., 1]
+    error = np.maximum(error, np.abs(once[..., 1] / finest[..., 1] - 1)).max(axis=1)
+    assert (error[held] < 0.02).all()
+    assert error[~held].max(initial=0.0) > 0.1
