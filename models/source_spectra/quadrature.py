@@ -31,7 +31,7 @@ the ridge of strong data may run between the nodes of a coarse grid."""
 LARGEST_EDGE = 1e-3
 """Probability of an outermost row of nodes beyond which the grid does not hold the posterior."""
 
-COARSER = 0.05
+COARSER = 0.1
 """Change of a mean, in standard deviations, or share of one, when every second node is left out,
 beyond which the grid is too coarse. With all nodes the error is far below it, since that of the
 rule falls exponentially in the square of the number of nodes."""
