@@ -11,7 +11,7 @@ import numpy as np
 
 from bayesquake.errors import OptionError, SpectraError
 
-from .data import pairs_of
+from .data import check_numbers, pairs_of
 from .likelihood import FConstants, f_constants
 from .noise import Box, box_of, hermite_applies, trapezoid_nodes
 from .spectrum import RUPTURE_MODELS, SHAPES
@@ -28,6 +28,9 @@ __all__ = [
 
 BUCKET = 8
 """Frequencies are padded to a multiple of this."""
+
+SLOWEST_SHEAR = 50.0
+"""Soft mud, in m/s: a smaller number is a velocity in km/s."""
 
 
 class Noise(NamedTuple):
@@ -190,6 +193,11 @@ def prepare(
     shape = SHAPES[spectrum]
     make = _cluster_arrays if cluster else _pair_arrays
     nu_max = float(dataset.attrs["nu_max"]) if degrees_of_freedom == "estimated" else None
+    if nu_max is not None and nu_max <= 1:
+        raise SpectraError(
+            f"degrees of freedom between 1 and nu_max = {nu_max:g} cannot be estimated; give nu_max "
+            "= twice the number of tapers, or degrees_of_freedom = 'fixed'"
+        )
     arrays = make(dataset, shape[1], noise, nu_max)
     count = arrays.g.shape
     return arrays._replace(
@@ -231,9 +239,18 @@ def stress_drop_options(dataset, moment=None, shear_velocity=None, rupture_model
     SpectraError
         The moment or the shear velocity is missing.
     OptionError
-        A rupture model is unknown.
+        A rupture model is unknown, a number makes no sense, or there are two moments of event 1.
     """
+    check_numbers({"moment": moment, "shear_velocity": shear_velocity})
     name = "moment1" if "pair" in dataset.dims else "moment"
+    if moment is not None and name in dataset:
+        raise OptionError(
+            f"moment = {moment:g} N m is given, but the data hold {name}; leave out one of them"
+        )
+    if shear_velocity is not None and shear_velocity < SLOWEST_SHEAR:
+        raise OptionError(
+            f"shear_velocity = {shear_velocity:g} m/s is slower than any rock; give it in m/s"
+        )
     missing = []
     if name not in dataset and moment is None:
         missing.append(f"the seismic moment of event 1 (variable {name!r} or moment=, N m)")
@@ -249,10 +266,8 @@ def stress_drop_options(dataset, moment=None, shear_velocity=None, rupture_model
         moments = moments[0]
     elif "pair" in dataset.dims:
         moments = np.broadcast_to(moments, dataset.sizes["pair"])
-    if not (np.isfinite(moments) & (np.asarray(moments) > 0)).all() or not shear_velocity > 0:
-        raise SpectraError(
-            "a stress drop needs positive moments (N m) and a positive shear velocity (m/s)"
-        )
+    if not (np.isfinite(moments) & (np.asarray(moments) > 0)).all():
+        raise SpectraError("a stress drop needs positive moments (N m); correct them")
     rows = _rupture_models(rupture_models)
     return StressDrop(
         np.log(moments),
@@ -267,6 +282,8 @@ def _rupture_models(chosen):
     if chosen in ("p", "s"):
         return tuple(name for name in RUPTURE_MODELS if name.endswith(f"_{chosen}"))
     rows = (chosen,) if isinstance(chosen, str) else tuple(chosen)
+    if not rows:
+        raise OptionError(f"rupture_models is empty; choose from {', '.join(RUPTURE_MODELS)}")
     for row in rows:
         _one_of("rupture_models", row, (*RUPTURE_MODELS, "all", "p", "s"))
     return rows

@@ -8,6 +8,7 @@ that masked places are finite and add nothing.
 
 import numbers
 import os
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -20,9 +21,13 @@ from bayesquake.io.catalog import content_hash
 from .layout import ATTRIBUTES, FILL, MOMENTS, NOISE_FORM
 from .validation import is_log_stack, validate
 
-__all__ = ["pairs_of", "read", "validate"]
+__all__ = ["LargerEventWarning", "pairs_of", "read", "validate"]
 
 KEPT_ATTRIBUTES = ("phase", "window", "tapers", "time_bandwidth")
+
+
+class LargerEventWarning(UserWarning):
+    """An event of a cluster is larger than the first one, to which the priors refer."""
 
 
 def read(
@@ -97,7 +102,7 @@ def read(
         (event, trace, freq); if known ``noise_power``, ``sampling_rate`` (event, trace) in Hz
         and ``moment`` (event,) in N m. Attributes ``nu_max``, ``half_bandwidth_hz`` (W),
         ``tempered`` (0 or 1), ``source``, ``content_hash``; of waveforms also ``phase``,
-        ``window`` (s), ``time_bandwidth`` and ``tapers``.
+        ``window`` (s), ``time_bandwidth`` and ``tapers``; ``cautions``, the warnings given.
 
     Raises
     ------
@@ -105,6 +110,11 @@ def read(
         The source cannot be read or breaks a condition of the model, see `validate`.
     OptionError
         The value of an option makes no sense.
+
+    Warns
+    -----
+    LargerEventWarning
+        The first of three or more events is not the largest one.
     """
     waveform_options = {
         "picks": split(picks),
@@ -172,7 +182,25 @@ def read(
         dataset = dataset.drop_vars(NOISE_FORM, errors="ignore")
     values = [dataset[name] for name in ATTRIBUTES if name in dataset.data_vars]
     limits = [dataset.attrs[name] for name in ("nu_max", "half_bandwidth_hz", "tempered")]
-    return dataset.assign_attrs(content_hash=content_hash(dataset["freq"], *values, limits))
+    dataset = dataset.assign_attrs(content_hash=content_hash(dataset["freq"], *values, limits))
+    return with_larger_events_named(dataset)
+
+
+def with_larger_events_named(dataset):
+    """Return a data set after warning of events of a cluster that are larger than the first."""
+    if dataset.sizes.get("event", 0) < 3:
+        return dataset
+    first = np.zeros(dataset.sizes["event"], int)
+    larger = larger_of(dataset, first, np.arange(len(first)))
+    if not larger.any():
+        return dataset
+    names = dataset["event"].to_numpy()
+    caution = (
+        f"{', '.join(names[larger])} seem larger than {names[0]}, the first event, to which the "
+        "priors of corner frequencies and moments refer; put the largest first"
+    )
+    warnings.warn(caution, LargerEventWarning, stacklevel=3)
+    return dataset.assign_attrs(cautions=caution)
 
 
 def pairs_of(dataset, pairs=None):
@@ -206,13 +234,8 @@ def pairs_of(dataset, pairs=None):
     names = dataset["event"].to_numpy()
     first, second = pair_indices(names, pairs)
     mask = dataset["mask"].to_numpy() == 1
-    power = dataset["power"].to_numpy()
     common = mask[first] & mask[second]
-    if "moment" in dataset:
-        moment = dataset["moment"].to_numpy()
-        swap = moment[first] < moment[second]
-    else:
-        swap = low_frequency_ratio(np.log(power[first] / power[second]), common) < 0
+    swap = larger_of(dataset, first, second)
     first, second = np.where(swap, second, first), np.where(swap, first, second)
 
     dimensions = ("pair", "trace", "freq")
@@ -437,6 +460,16 @@ def pair_indices(names, pairs):
         if len(pair) != 2 or pair[0] == pair[1] or not set(pair) <= set(index):
             raise OptionError(f"pairs: {pair!r} does not name two of the events {', '.join(index)}")
     return np.array([[index[name] for name in pair] for pair in pairs]).T
+
+
+def larger_of(dataset, first, second):
+    """Return whether the second event of each pair of indices is larger than the first."""
+    if "moment" in dataset:
+        moment = dataset["moment"].to_numpy()
+        return moment[first] < moment[second]
+    mask, log_power = dataset["mask"].to_numpy() == 1, np.log(dataset["power"].to_numpy())
+    log_ratio = log_power[first] - log_power[second]
+    return low_frequency_ratio(log_ratio, mask[first] & mask[second]) < 0
 
 
 def low_frequency_ratio(log_ratio, common):

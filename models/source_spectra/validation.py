@@ -1,6 +1,7 @@
 """The conditions that spectra must meet, each with one sentence on where and what to do."""
 
 import numpy as np
+from scipy.sparse.csgraph import connected_components
 
 from bayesquake.errors import SpectraError
 
@@ -28,16 +29,19 @@ def validate(dataset):
     SpectraError
         A used power is not positive or a used number not finite; degrees of freedom lie
         outside (0, nu_max]; a pair or event has fewer than five usable frequencies or shares
-        no trace; frequencies are closer than 2W and not tempered; the ratio is a log stack;
-        a moment is not positive, or event 1 is given the smaller one.
+        no trace; events fall into groups without a common trace; frequencies are closer than 2W
+        and not tempered; the ratio is a log stack or contradicts the powers; a moment is not
+        positive, or event 1 is given the smaller one.
     """
     check_log_stack(dataset)
     for name in FILL:
         if name in dataset:
             check_values(dataset, name)
     check_degrees(dataset)
+    check_ratio(dataset)
     check_moments(dataset)
     check_usable(dataset)
+    check_connected(dataset)
     check_spacing(dataset)
 
 
@@ -100,6 +104,23 @@ def check_degrees(dataset):
             )
 
 
+def check_ratio(dataset):
+    """Require that log ratios are those of the powers, where both are given."""
+    if not {"log_power_ratio", "power1", "power2"} <= set(dataset):
+        return
+    ratio = np.log(dataset["power1"].to_numpy()) - np.log(dataset["power2"].to_numpy())
+    given = dataset["log_power_ratio"].to_numpy()
+    bad = np.abs(given - ratio) > RELATIVE_ROUNDING * np.maximum(1.0, np.abs(ratio))
+    bad &= dataset["mask"].to_numpy() == 1
+    if bad.any():
+        first = np.unravel_index(np.argmax(bad), bad.shape)
+        raise SpectraError(
+            f"{place_of(dataset, first)}: log_power_ratio = {given[first]:g}, but ln(power1 / "
+            f"power2) = {ratio[first]:g} ({np.count_nonzero(bad)} such places); correct or leave "
+            "out one of them"
+        )
+
+
 def check_moments(dataset):
     """Require positive moments, that of event 1 of a pair not being the smaller one."""
     for name in MOMENTS:
@@ -153,6 +174,21 @@ def check_usable(dataset):
         raise SpectraError(
             f"{unit} {name} has {count.min()} usable frequencies, fewer than {FEWEST_FREQUENCIES}; "
             "widen the band, lengthen the window or remove it"
+        )
+
+
+def check_connected(dataset):
+    """Require that common traces join all events of a cluster."""
+    if "event" not in dataset["mask"].dims:
+        return
+    used = (dataset["mask"].to_numpy() == 1).reshape(dataset.sizes["event"], -1).astype(float)
+    groups, group = connected_components(used @ used.T, directed=False)
+    if groups > 1:
+        names = dataset["event"].to_numpy()
+        apart = "; ".join(", ".join(map(str, names[group == i])) for i in range(groups))
+        raise SpectraError(
+            f"the events fall into {groups} groups without a common trace, {apart}: nothing relates "
+            "their spectra; read each group by itself"
         )
 
 

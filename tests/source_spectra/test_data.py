@@ -1,5 +1,7 @@
 """Every source of spectra becomes one of two layouts, and what the model cannot use is refused."""
 
+import warnings
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -9,7 +11,12 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
 from bayesquake.errors import OptionError, SpectraError
-from bayesquake.models.source_spectra.data import pairs_of, read, validate
+from bayesquake.models.source_spectra.arrays import prepare, stress_drop_options
+from bayesquake.models.source_spectra.data import LargerEventWarning, pairs_of, read, validate
+
+pytestmark = pytest.mark.filterwarnings(
+    "ignore::bayesquake.models.source_spectra.data.LargerEventWarning"
+)
 
 FREQ = np.arange(1.0, 13.0)
 NOISE_FORM = ["power1", "power2", "noise1", "noise2"]
@@ -373,3 +380,54 @@ def test_options_that_make_no_sense_are_refused():
     ]:
         with pytest.raises(OptionError, match=word):
             read(cluster(), **options)
+
+
+def test_events_that_no_chain_of_traces_joins_are_refused_by_group():
+    spectra = cluster(4, traces=("S1", "S2"))
+    mask = np.zeros(spectra["power"].shape)
+    mask[:2, 0] = mask[2:, 1] = 1
+    spectra["mask"] = (("event", "trace", "freq"), mask)
+    with pytest.raises(SpectraError, match=r"2 groups without a common trace, E0, E1; E2, E3"):
+        read(spectra)
+    mask[1, 1] = 1
+    spectra["mask"] = (("event", "trace", "freq"), mask)
+    assert read(spectra).sizes["event"] == 4
+
+
+def test_a_ratio_that_contradicts_its_powers_is_refused():
+    pairs = pairs_of(read(cluster()))
+    assert read(pairs).identical(pairs)
+    pairs["log_power_ratio"][2, 1, 4] += 0.01
+    with pytest.raises(SpectraError, match=r"E2/E1, trace S2, 5 Hz: .*\(1 such place"):
+        read(pairs)
+
+
+def test_an_event_larger_than_the_first_is_named():
+    with pytest.warns(LargerEventWarning, match=r"E1, E2 seem larger than E0.*largest first"):
+        spectra = read(cluster())
+    assert "largest first" in spectra.attrs["cautions"]
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        ordered = read(cluster().isel(event=[2, 1, 0]))
+        read(cluster(), moments=[3e14, 2e14, 1e14])
+    assert "cautions" not in ordered.attrs
+
+
+def test_stress_drop_options_that_make_no_sense_are_refused():
+    pairs = pairs_of(read(cluster(), moments=[1e13, 1e14, 1e15]))
+    for options, word in [
+        ({"shear_velocity": "3500"}, "finite number"),
+        ({"shear_velocity": np.inf}, "finite number"),
+        ({"shear_velocity": 3.5}, "in m/s"),
+        ({"shear_velocity": 3500.0, "moment": 1e13}, "leave out one of them"),
+        ({"shear_velocity": 3500.0, "rupture_models": []}, "rupture_models is empty"),
+    ]:
+        with pytest.raises(OptionError, match=word):
+            stress_drop_options(pairs, **options)
+
+
+def test_degrees_of_freedom_need_room_to_be_estimated():
+    spectra = cluster()
+    spectra["nu"] = 0.0 * spectra["nu"] + 1.0
+    with pytest.raises(SpectraError, match="between 1 and nu_max = 1 cannot be estimated"):
+        prepare(read(spectra), degrees_of_freedom="estimated")
