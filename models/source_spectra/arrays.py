@@ -195,8 +195,8 @@ def prepare(
     nu_max = float(dataset.attrs["nu_max"]) if degrees_of_freedom == "estimated" else None
     if nu_max is not None and nu_max <= 1:
         raise SpectraError(
-            f"degrees of freedom between 1 and nu_max = {nu_max:g} cannot be estimated; give nu_max "
-            "= twice the number of tapers, or degrees_of_freedom = 'fixed'"
+            f"degrees of freedom between 1 and nu_max = {nu_max:g} cannot be estimated; give "
+            "nu_max = twice the number of tapers, or degrees_of_freedom = 'fixed'"
         )
     arrays = make(dataset, shape[1], noise, nu_max)
     count = arrays.g.shape

@@ -187,8 +187,8 @@ def check_connected(dataset):
         names = dataset["event"].to_numpy()
         apart = "; ".join(", ".join(map(str, names[group == i])) for i in range(groups))
         raise SpectraError(
-            f"the events fall into {groups} groups without a common trace, {apart}: nothing relates "
-            "their spectra; read each group by itself"
+            f"the events fall into {groups} groups without a common trace, {apart}: nothing "
+            "relates their spectra; read each group by itself"
         )
 
 
