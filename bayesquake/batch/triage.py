@@ -69,7 +69,8 @@ HOPELESS = 1.15
 FEWEST_DRAWS = 8
 
 NARROWING = 4
-"""Tier 3, in which problems wait for each other, is narrower by this factor."""
+"""Tier 3, in which problems wait for each other, and tier 4, which few reach, are narrower by this
+factor."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -401,8 +402,8 @@ def _sample(sampler, cohort, seed, stream):
 def _settle(triaged, place, lanes, target, exact, seed, quantities, settings):
     """Draw some problems exactly or, without a way to do so, by sequential Monte Carlo."""
     chains, draws = settings.chains, settings.draws
-    tier = SEQUENTIAL if exact is None else EXACT
-    width = width_of(settings.width)
+    tier, narrowing = (SEQUENTIAL, 1) if exact is None else (EXACT, NARROWING)
+    width = width_of(settings.width, narrowing)
 
     def lane(lane):
         keys = _keys(seed, lane[0], 1 + tier)

@@ -17,7 +17,6 @@ from jax.scipy.ndimage import map_coordinates
 from jax.scipy.special import logsumexp
 
 from .likelihood import f_constants
-from .model import pair_location
 
 __all__ = ["FINER_AND_FINER", "Grid", "applies", "exact_draws", "grid_moments", "pair_grid"]
 
@@ -41,9 +40,6 @@ COARSE, FINE = 32, 60
 
 COARSE_NU, FINE_NU = 10, 20
 """Nodes of the degrees of freedom, where they are unknown."""
-
-NEWTON_STEPS, ROUGH_NEWTON_STEPS = 2, 1
-"""From the m that lets the ratios average to the data; more move no moment by 1e-4 sd."""
 
 HERMITE_NODES = 7
 
@@ -201,70 +197,82 @@ def _on_grid(function, axes, arrays, priors):
     """Apply a function of a node to the whole grid."""
     shape = tuple(axis.shape[0] for axis in axes)
     nodes = [part.ravel() for part in jnp.meshgrid(*axes, indexing="ij")]
+    n_g = arrays.falloff * arrays.g
+    powers = Powers(jnp.exp(n_g[:, None] * arrays.log_f)[:, None, :], jnp.exp(-arrays.y))
     columns = jax.lax.map(
-        functools.partial(function, arrays=arrays, priors=priors), nodes, batch_size=shape[1]
+        functools.partial(function, powers=powers, arrays=arrays, priors=priors),
+        nodes,
+        batch_size=shape[1],
     )
     return jax.tree.map(lambda column: column.reshape(shape), columns)
 
 
+class Powers(NamedTuple):
+    """What all nodes share: f^(n g), (1, 1, freq), and P2 / P1, (1, trace, freq)."""
+
+    f: Any
+    inverse_ratio: Any
+
+
 class Conditional(NamedTuple):
-    """The posterior of m at a node: its mode, its scale there, and its log density."""
+    """The posterior of m at a node: about its mode and its scale, and its log density."""
 
     mode: Any
     scale: Any
     log_density: Any
 
 
-def _conditional(node, arrays, priors, steps):
-    """Return the posterior of m at a node.
+def _conditional(node, powers, arrays, priors):
+    r"""Return the posterior of m at a node.
 
-    A change of m by δ moves every t by -2 δ, so that one exponential of a ratio, its 1/v - 1 at
-    the starting m, serves all values of m.
+    With :math:`e^{-t} = w e^{2 m}` the log density of a ratio is
+    :math:`-\tfrac{\nu_2}{2} t - h \ln(1 + w e^{2 m})` up to a constant, h being the mean of the
+    degrees of freedom: one w serves all values of m, and takes no logarithm. The mode is found by
+    one Newton step from the m that lets the ratios average to the data.
     """
     ln_fc1, dln_fc, *rest = node
-    values = {"ln_fc1": ln_fc1[None], "dln_fc": dln_fc[None], "ln_moment_ratio": jnp.zeros(1)}
     log_prior = priors["ln_fc1"].log_prob(ln_fc1) + priors["dln_fc"].log_prob(dln_fc)
+    nu1, nu2, constants = arrays.nu1, arrays.nu2, arrays.f_constants
     if rest:
         log_prior = log_prior + priors["logit_nu"].log_prob(rest[0])
-        values["nu"] = 1.0 + (arrays.nu_max - 1.0) * jax.nn.sigmoid(rest[0])
-    loc, nu1, nu2 = pair_location(values, arrays)
-    constants = f_constants(nu1, nu2) if arrays.f_constants is None else arrays.f_constants
-    y, mask = arrays.y, arrays.mask
-    start = 0.5 * (mask * (y - loc)).sum() / mask.sum()
-    t = y - loc - 2 * start + constants.log_nu_ratio
-    rest_of_v = jnp.exp(-t)
-    h = mask * 0.5 * (nu1 + nu2)
+        nu1 = nu2 = 1.0 + (arrays.nu_max - 1.0) * jax.nn.sigmoid(rest[0])
+        constants = f_constants(nu1, nu2)
+    mask, h = arrays.mask, arrays.mask * 0.5 * (nu1 + nu2)
     by_nu1, by_nu2 = (mask * nu1).sum(), (mask * nu2).sum()
-    at_start = -(mask * (0.5 * nu2 * t + constants.log_beta)).sum() + log_prior
     prior = priors["ln_moment_ratio"]
     prior_slope = jax.grad(prior.log_prob)
 
-    def slopes(m):
-        v = 1.0 / (1.0 + rest_of_v * jnp.exp(2 * (m - start)))
-        score = 2 * (h * v).sum() - by_nu1 + prior_slope(m)
-        return score, 4 * (h * v * (1 - v)).sum() - jax.grad(prior_slope)(m)
-
-    def newton(_, m):
-        first, precision = slopes(m)
-        return m + first / precision
+    n_g = arrays.falloff * arrays.g
+    shape1, shape2 = (1.0 + powers.f * jnp.exp(-n_g * ln_fc) for ln_fc in (ln_fc1, ln_fc1 + dln_fc))
+    w = powers.inverse_ratio * (nu2 / nu1) * _to_two_over_g(shape2 / shape1, arrays.g)
+    total_log_w = (mask * nu2 * jnp.log(w)).sum()
+    constant = 0.5 * total_log_w - (mask * constants.log_beta).sum() + log_prior
+    start = -0.5 * (total_log_w + (mask * nu2 * constants.log_nu_ratio).sum()) / by_nu2
+    v = 1.0 / (1.0 + w * jnp.exp(2 * start))
+    slope = 2 * (h * v).sum() - by_nu1 + prior_slope(start)
+    precision = 4 * (h * v * (1 - v)).sum() - jax.grad(prior_slope)(start)
 
     def log_density(m):
-        log_v = -jnp.log(1.0 + rest_of_v * jnp.exp(2 * (m - start)))
-        return at_start + by_nu2 * (m - start) + (h * log_v).sum() + prior.log_prob(m)
+        log_v = -jnp.log(1.0 + w * jnp.exp(2 * m))
+        return constant + by_nu2 * m + (h * log_v).sum() + prior.log_prob(m)
 
-    mode = jax.lax.fori_loop(0, steps, newton, start)
-    return Conditional(mode, 1.0 / jnp.sqrt(slopes(mode)[1]), log_density)
+    return Conditional(start + slope / precision, 1.0 / jnp.sqrt(precision), log_density)
 
 
-def _height(node, arrays, priors):
+def _to_two_over_g(x, g):
+    """Return x^(2/g) for a sharpness g of 1 or 2."""
+    return jnp.where(g == 2.0, x, x**2)
+
+
+def _height(node, powers, arrays, priors):
     """Return the log density with m integrated by Laplace's method."""
-    m = _conditional(node, arrays, priors, ROUGH_NEWTON_STEPS)
+    m = _conditional(node, powers, arrays, priors)
     return m.log_density(m.mode) + jnp.log(m.scale)
 
 
-def _moments(node, arrays, priors):
+def _moments(node, powers, arrays, priors):
     """Return the log density with m integrated, and the conditional moments of m."""
-    m = _conditional(node, arrays, priors, NEWTON_STEPS)
+    m = _conditional(node, powers, arrays, priors)
     x, weight = np.polynomial.hermite_e.hermegauss(HERMITE_NODES)
     heights = jax.lax.map(lambda x: m.log_density(m.mode + m.scale * x), jnp.asarray(x))
     log_weight = heights + 0.5 * x**2 + jnp.log(weight)
