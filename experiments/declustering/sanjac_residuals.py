@@ -5,6 +5,7 @@ the mode with the precision of single events' scores; its Pareto k-hat says how 
 """
 
 import datetime
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -25,7 +26,7 @@ from .study import model
 
 __all__ = ["draws_at_the_mode", "end_of_fit", "read_catalogue", "run"]
 
-FORMS = {
+FORMS: dict[str, dict[str, Any]] = {
     "constant": {},
     "field": {"background": "field"},
     "constant, tapered": {"taper": True},
