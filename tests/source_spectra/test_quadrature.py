@@ -68,8 +68,10 @@ def test_draws_have_the_moments_of_the_grid():
         assert np.abs(values.std(axis=1) / truth[:, i, 1] - 1).max() < 0.1
 
 
-def test_conditional_moments_of_the_moment_ratio_are_exact():
-    _, arrays = simulated({"nu1": 10.0, "nu2": 2.0, "frequencies": 12})
+@pytest.mark.parametrize("spectrum", ["boatwright", "brune"])
+def test_conditional_moments_of_the_moment_ratio_are_exact(spectrum):
+    design = {"nu1": 10.0, "nu2": 2.0, "frequencies": 12}
+    _, arrays = simulated(design, spectrum=spectrum)
     one = jax.tree.map(lambda x: x[:1], arrays)
     grid = pair_grid(one, PRIORS)
     i, j = np.unravel_index(np.argmax(grid.log_density), grid.log_density.shape)
