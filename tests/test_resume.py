@@ -30,7 +30,7 @@ SCALES = np.geomspace(0.1, 10.0, 5)
 IDENTITY = {"seed": 1}
 IN_WARMUP = {"warmup": 10 * BLOCK_LENGTH, "draws": 30}
 IN_DRAWS = {"warmup": BLOCK_LENGTH // 2, "draws": 10 * BLOCK_LENGTH}
-COMMAND_DRAWS = 16 * BLOCK_LENGTH
+COMMAND_DRAWS = 60 * BLOCK_LENGTH
 """So many that a busy machine does not end the run before the signal comes."""
 
 
