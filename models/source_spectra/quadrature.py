@@ -80,7 +80,7 @@ def pair_grid(arrays, priors, refine=1):
         Of one pair.
     priors : dict of numpyro.distributions.Distribution
     refine : int
-        Multiplies the nodes of ln f1 and d.
+        Multiplies the nodes of every axis.
 
     Returns
     -------
@@ -88,7 +88,8 @@ def pair_grid(arrays, priors, refine=1):
     """
     names = ("ln_fc1", "dln_fc") + (() if arrays.nu_max is None else ("logit_nu",))
     coarse = (COARSE, COARSE) + (() if arrays.nu_max is None else (COARSE_NU,))
-    fine = (refine * FINE,) * 2 + (() if arrays.nu_max is None else (FINE_NU,))
+    fine = (FINE, FINE) + (() if arrays.nu_max is None else (FINE_NU,))
+    fine = tuple(refine * size for size in fine)
     axes = []
     for name, size in zip(names, coarse, strict=True):
         centre, sd = priors[name].mean, jnp.sqrt(priors[name].variance)
