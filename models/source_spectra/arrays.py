@@ -237,7 +237,7 @@ def stress_drop_options(dataset, moment=None, shear_velocity=None, rupture_model
     Raises
     ------
     SpectraError
-        The moment or the shear velocity is missing.
+        The moment or the shear velocity is missing, or a moment is not positive.
     OptionError
         A rupture model is unknown, a number makes no sense, or there are two moments of event 1.
     """

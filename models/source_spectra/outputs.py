@@ -101,6 +101,8 @@ def complete(
     ------
     SpectraError
         A stress drop is asked for without moment or shear velocity.
+    OptionError
+        An option of the stress drop makes no sense, see `arrays.stress_drop_options`.
     """
     dataset = in_form(dataset, form)
     asked = moment is not None or shear_velocity is not None or rupture_models != "all"
