@@ -69,8 +69,8 @@ HOPELESS = 1.15
 FEWEST_DRAWS = 8
 
 NARROWING = 4
-"""Tier 3, in which problems wait for each other, and tier 4, whose problems are a batch of nodes each
-and leave few for its last samplers, are narrower by this factor."""
+"""Tier 3, in which problems wait for each other, and tier 4, in which one problem is a batch of
+nodes by itself, are narrower by this factor."""
 
 
 @dataclasses.dataclass(frozen=True)
