@@ -150,7 +150,7 @@ def target_of_arrays(model, arrays, priors=None):
     shapes = tuple((np.shape(leaf), np.asarray(leaf).dtype.str) for leaf in leaves)
     key = (model, tuple(sorted(priors.items())), structure, shapes)
     if key not in _TARGETS:
-        _TARGETS[key] = _build(model, priors, arrays)
+        _TARGETS[key] = _compiled(_build(model, priors, arrays))
     made = _TARGETS[key]
     apart = model.problems is not None and model.problems.independent(arrays)
     return dataclasses.replace(
@@ -225,6 +225,30 @@ def _build(model, priors, arrays):
         return model.folds.terms(made.constrain(position, data), data)
 
     return dataclasses.replace(made, fold_terms=fold_terms)
+
+
+COMPILED = (
+    "log_density",
+    "gradient",
+    "constrain",
+    "unconstrain",
+    "initial",
+    "prior_draw",
+    "log_prior",
+    "log_likelihood",
+    "prior_position",
+    "fold_terms",
+)
+"""Functions of a target that are compiled as they stand: called from Python one by one, every
+primitive in them would be a program of its own."""
+
+
+def _compiled(made):
+    functions = {name: getattr(made, name) for name in COMPILED}
+    return dataclasses.replace(
+        made,
+        **{name: jax.jit(function) for name, function in functions.items() if function is not None},
+    )
 
 
 def _plain_target(generative, arrays):
