@@ -16,6 +16,7 @@ import xarray as xr
 
 from bayesquake.batch.evidence import failures_of, table_of, warn_of_failures
 from bayesquake.batch.fleet import importable_name, imported, on_workers
+from bayesquake.batch.gather import gathered
 from bayesquake.batch.pad import buckets, joined, stacked
 from bayesquake.batch.shard import batched, width_of
 from bayesquake.batch.triage import TriageSettings, in_lanes, triage
@@ -105,7 +106,8 @@ def fit_many(
     -------
     xarray.DataTree
         Groups ``posterior`` and ``sample_stats`` with dimensions chain, draw and problem,
-        and ``triage`` with the evidence for each problem. Data sets of different shapes are
+        ``triage`` with the evidence for each problem, and ``observed_data``, from which
+        `bayesquake.batch.gather.dataset_of` takes one out. Data sets of different shapes are
         padded with NaN to the largest. The root attribute ``failures`` holds, as JSON, the
         names of the problems that are not certified, and why.
 
@@ -156,6 +158,7 @@ def fit_many(
     attributes = {"units": "1", "long_name": "SHA-256 of the data set"}
     groups["triage"]["data_hash"] = ("problem", hashes, attributes)
 
+    groups["observed_data"] = gathered(datasets, names)
     result = xr.DataTree.from_dict({name: groups[name] for name in sorted(groups)})
     configuration = {
         "model": model.name,
@@ -176,6 +179,7 @@ def fit_many(
         "compile_seconds": compiled.seconds,
         "run_seconds": time.perf_counter() - began - compiled.seconds,
         "failures": json.dumps(failures, ensure_ascii=False),
+        "interrupted": 0,
     }
     warn_of_failures(failures, len(datasets))
     return result
