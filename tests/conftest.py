@@ -1,32 +1,37 @@
 """Where the tests find data, and how their processes share two cores."""
 
+import importlib.metadata
 import os
 import shutil
 import sys
-import tempfile
 from pathlib import Path
 
 import pytest
 
+from bayesquake.io.compilation_cache import cache_folder
+
 # Set before JAX is loaded, and inherited by pytest's workers and by the commands they run.
 os.environ.setdefault("XLA_FLAGS", "--xla_cpu_multi_thread_eigen=false")
-OWNS_CACHE = "JAX_COMPILATION_CACHE_DIR" not in os.environ
-if OWNS_CACHE:
-    os.environ["JAX_COMPILATION_CACHE_DIR"] = tempfile.mkdtemp(prefix="bayesquake_tests_")
-    os.environ["JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"] = "0.5"
+if "JAX_COMPILATION_CACHE_DIR" not in os.environ:
+    version = importlib.metadata.version("jaxlib")
+    kept = cache_folder().parents[1] / "tests" / f"{cache_folder().name}_jaxlib_{version}"
+    kept.mkdir(parents=True, exist_ok=True)
+    for older in set(kept.parent.glob(f"{cache_folder().name}_jaxlib_*")) - {kept}:
+        shutil.rmtree(older, ignore_errors=True)
+    os.environ["JAX_COMPILATION_CACHE_DIR"] = str(kept)
+    os.environ["JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"] = "0"
+    os.environ["JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES"] = "-1"
 
-
-def pytest_unconfigure():
-    """Remove the cache of compiled programs that this process made."""
-    if OWNS_CACHE:
-        shutil.rmtree(os.environ["JAX_COMPILATION_CACHE_DIR"], ignore_errors=True)
+MOST_MAPS = 20_000
+"""Memory maps above which compiled programs, each of several maps, are dropped: Linux allows a
+process 65,530."""
 
 
 @pytest.fixture(autouse=True, scope="module")
-def _programs_end_with_their_module():
-    """Drop compiled programs: Linux allows a process 65,530 memory maps, and each takes several."""
+def _programs_end_before_they_are_too_many():
     yield
-    if "jax" in sys.modules:
+    maps = Path("/proc/self/maps")
+    if "jax" in sys.modules and maps.exists() and maps.read_bytes().count(b"\n") > MOST_MAPS:
         sys.modules["jax"].clear_caches()
 
 
