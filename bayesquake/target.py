@@ -17,6 +17,7 @@ from numpyro.handlers import block, seed, substitute, trace
 from numpyro.infer.util import initialize_model, potential_energy
 from numpyro.infer.util import log_density as log_joint_density
 
+from bayesquake.inference.mode import find_mode, mode_from_host
 from bayesquake.priors import resolve_priors
 
 __all__ = ["Split", "Target", "target", "target_of_arrays"]
@@ -358,11 +359,47 @@ def _whitened_target(base, whitening, distributions):
         constrain=constrain,
         unconstrain=unconstrain,
         initial=initial,
-        condition=jax.jit(lambda data: whitening.condition(base, data, distributions)),
+        condition=_condition(base, whitening, distributions),
         log_prior=log_prior,
         log_likelihood=log_likelihood,
         prior_position=prior_position,
     )
+
+
+def _condition(base, whitening, priors):
+    """Return ``data -> data`` with what the coordinates need."""
+    if whitening.start is None:
+        return jax.jit(lambda data: whitening.condition(base, data, priors))
+
+    @jax.jit
+    def start_of(data):
+        return whitening.start(base, data, priors)
+
+    @jax.jit
+    def value_and_gradient(position, data):
+        value, gradient = jax.value_and_grad(base.log_density)(position, data)
+        return value, gradient * free
+
+    @jax.jit
+    def at_mode(data, mode):
+        return whitening.condition(base, data, priors, mode)
+
+    def condition(data):
+        start = start_of(data)
+        if any(isinstance(leaf, jax.core.Tracer) for leaf in jax.tree.leaves(data)):
+
+            def along(position):
+                return base.log_density(jnp.where(free, position, start), data)
+
+            return at_mode(data, find_mode(along, start).position)
+        mode = mode_from_host(lambda position: value_and_gradient(position, data), start)
+        return at_mode(data, jnp.asarray(mode))
+
+    sites = base.unravel(jnp.zeros(base.dim))
+    free = base.ravel(
+        {name: jnp.full_like(site, name not in whitening.held) for name, site in sites.items()}
+    )
+    return condition
 
 
 def _is_latent(site):

@@ -60,18 +60,26 @@ class Whitening:
     Attributes
     ----------
     condition : callable
-        ``(base_target, data, priors) -> data`` with what the map needs.
+        ``(base_target, data, priors) -> data`` with what the map needs; where ``start`` is
+        given, ``(base_target, data, priors, mode) -> data`` with the mode as plain position.
     forward, inverse : callable
         ``(sites, values, data)`` between whitened and plain unconstrained sites;
         ``forward`` also returns the log determinant of its Jacobian.
     initial : callable
         ``(key, data) -> sites``, dispersed whitened starting points.
+    start : callable, optional
+        ``(base_target, data, priors) -> position`` from which the mode is sought for
+        ``condition``. The search then runs from the host, over one small compiled program.
+    held : tuple of str
+        Sites that keep their starting values in the search.
     """
 
     condition: Callable
     forward: Callable
     inverse: Callable
     initial: Callable
+    start: Callable | None = None
+    held: tuple[str, ...] = ()
 
 
 @dataclasses.dataclass(frozen=True, eq=False)

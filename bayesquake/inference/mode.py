@@ -1,13 +1,24 @@
-"""The mode of a log density, by L-BFGS inside one compiled loop."""
+"""The mode of a log density by L-BFGS: inside one compiled loop, or from the host.
+
+The loop serves many problems at once; the host needs far less to be compiled.
+"""
 
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 import optax
 import optax.tree
+from scipy.optimize import minimize
 
-__all__ = ["Mode", "find_mode"]
+__all__ = ["Mode", "find_mode", "mode_from_host"]
+
+MEMORY = 20
+"""Pairs of steps and gradients that L-BFGS keeps."""
+
+OUT_OF_REACH = 1e30
+"""Loss where the log density is not finite."""
 
 
 class Mode(NamedTuple):
@@ -40,7 +51,7 @@ def find_mode(log_density, start, *, max_iterations=500, tolerance=1e-5):
     def loss(position):
         return -log_density(position)
 
-    optimizer = optax.lbfgs(memory_size=20)
+    optimizer = optax.lbfgs(memory_size=MEMORY)
     value_and_gradient = optax.value_and_grad_from_state(loss)
 
     def unfinished(carry):
@@ -61,3 +72,30 @@ def find_mode(log_density, start, *, max_iterations=500, tolerance=1e-5):
     carry = (start, optimizer.init(start), 0, jnp.inf)
     position, _, iterations, norm = jax.lax.while_loop(unfinished, climb, carry)
     return Mode(position, log_density(position), norm, iterations)
+
+
+def mode_from_host(value_and_gradient, start, *, max_iterations=500, tolerance=1e-5):
+    """Climb to a mode with steps taken on the host.
+
+    Parameters
+    ----------
+    value_and_gradient : callable
+        ``position -> (value, (dim,) gradient)``, compiled.
+    start : (dim,) array
+    max_iterations, tolerance
+        As for `find_mode`; the tolerance is of the largest component.
+
+    Returns
+    -------
+    (dim,) array
+        Where the search stopped.
+    """
+
+    def loss(position):
+        value, gradient = (np.asarray(x, float) for x in value_and_gradient(position))
+        if not (np.isfinite(value) and np.isfinite(gradient).all()):
+            return OUT_OF_REACH, np.zeros_like(gradient)
+        return -float(value), -gradient
+
+    options = {"maxcor": MEMORY, "maxiter": max_iterations, "gtol": tolerance, "ftol": 0.0}
+    return minimize(loss, np.asarray(start), jac=True, method="L-BFGS-B", options=options).x

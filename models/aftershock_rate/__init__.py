@@ -53,7 +53,12 @@ MODEL = Model(
     figures=figures.FIGURES,
     design=simulate.DESIGN,
     whitening=Whitening(
-        whitening.condition, whitening.forward, whitening.inverse, whitening.initial
+        whitening.condition,
+        whitening.forward,
+        whitening.inverse,
+        whitening.initial,
+        start=whitening.start,
+        held=whitening.HELD,
     ),
     folds=outputs.FOLDS,
     replicate=simulate.replicate,

@@ -24,13 +24,11 @@ import jax.numpy as jnp
 import numpy as np
 from jax.scipy.linalg import solve_triangular
 
-from bayesquake.inference.mode import find_mode
-
 from . import gp
 from .likelihood import Parameters, log_likelihood
 from .model import MAGNITUDE_OF_COUNT
 
-__all__ = ["Curvature", "condition", "forward", "initial", "inverse"]
+__all__ = ["Curvature", "condition", "forward", "initial", "inverse", "start"]
 
 REFERENCE_ETA, REFERENCE_ELL = 0.3, 0.7
 """Amplitude (mag) and length (decade) of g held while the reference mode is sought."""
@@ -75,7 +73,12 @@ class Curvature(NamedTuple):
     held_mode: Any
 
 
-def condition(base, data, priors):
+def start(base, data, priors):
+    """Return a position from which the reference mode is easily reached."""
+    return base.unconstrain(_starting_values(data, priors), data)
+
+
+def condition(base, data, priors, mode):
     """Return the data with the whitening arrays of their reference mode.
 
     Parameters
@@ -84,19 +87,19 @@ def condition(base, data, priors):
         The model in its own unconstrained coordinates.
     data : grid.CatalogueArrays
     priors : dict of numpyro.distributions.Distribution
+    mode : (dim,)
+        Reference mode, in those coordinates, with η and ℓ as in `start`.
     """
-    start = base.unravel(base.unconstrain(_starting_values(data, priors), data))
-    held = {name: start[name] for name in HELD}
+    mode = base.unravel(mode)
 
-    def log_posterior(free):
-        return base.log_density(base.ravel({**free, **held}), data)
+    def log_posterior(core):
+        return base.log_density(base.ravel({**mode, **_named(core)}), data)
 
     def log_likelihood_of(core, mu):
         values = base.constrain(base.ravel({**mode, **_named(core)}), data)
         core_parameters = {name: values[name] for name in Parameters._fields if name != "mu"}
         return log_likelihood(Parameters(**core_parameters, mu=mu), data)
 
-    mode = {**find_mode(log_posterior, _free(start)).position, **held}
     core = jnp.stack([mode[name] for name in CORE])
     values = base.constrain(base.ravel(mode), data)
     mu = values["mu"]
@@ -115,7 +118,7 @@ def condition(base, data, priors):
     )
     _, BtJ, C = _informations(values, without_core, data)
     explained = solve_triangular(C, BtJ, lower=True)
-    core_curvature = -jax.hessian(lambda c: log_posterior({**_free(mode), **_named(c)}))(core)
+    core_curvature = -jax.hessian(log_posterior)(core)
     core_precision = _at_least(core_curvature - explained.T @ explained, LOWEST_PRECISION)
     L = jnp.linalg.cholesky(jnp.linalg.inv(core_precision))
     return data._replace(
@@ -197,10 +200,6 @@ def _log_diagonal(triangle):
 
 def _named(core):
     return {name: core[i] for i, name in enumerate(CORE)}
-
-
-def _free(sites):
-    return {name: value for name, value in sites.items() if name not in HELD}
 
 
 def _pack(sites):
