@@ -144,10 +144,10 @@ def check(result):
     """
     posterior, statistics = _posterior(result), result["sample_stats"].to_dataset()
     if result.attrs.get("approximate", 0):
-        return CheckReport(tuple(_approximation_rows(result)))
+        return CheckReport((*_approximation_rows(result), *_derived_rows(result)))
+    ending = (*_quality_rows(result), *_derived_rows(result), _finished_row(result))
     if "triage" in result.children:
-        rows = [*_triage_rows(result), *_quality_rows(result), _finished_row(result)]
-        return CheckReport(tuple(rows))
+        return CheckReport((*_triage_rows(result), *ending))
     quantities = posterior.filter_by_attrs(auxiliary=lambda flag: flag != 1)
     rows = [
         _worst(quantities, "R-hat", array_stats.rhat, {}, np.max, RHAT_LIMIT),
@@ -174,8 +174,7 @@ def check(result):
                 "how well momentum draws explore the energy, worst chain",
             )
         )
-    rows += [*_quality_rows(result), _finished_row(result)]
-    return CheckReport(tuple(rows))
+    return CheckReport((*rows, *ending))
 
 
 def _triage_rows(result):
@@ -224,6 +223,12 @@ def _quality_rows(result):
             None if limit is None else share < float(limit),
             flag.attrs.get("long_name", ""),
         )
+
+
+def _derived_rows(result):
+    """Yield a row if the model's own outputs failed after sampling."""
+    if reason := result.attrs.get("derived_failure"):
+        yield CheckRow("derived outputs", 0.0, "1", False, str(reason))
 
 
 def _finished_row(result):

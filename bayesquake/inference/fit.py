@@ -2,6 +2,7 @@
 
 import importlib
 import time
+import warnings
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -29,7 +30,15 @@ from bayesquake.priors import log_priors, resolve_priors
 from bayesquake.target import target_of_arrays
 from bayesquake.zoo import options_of
 
-__all__ = ["DRIVERS", "Plan", "constrained", "fit", "options_of", "planned"]
+__all__ = [
+    "DRIVERS",
+    "DerivedOutputsWarning",
+    "Plan",
+    "constrained",
+    "fit",
+    "options_of",
+    "planned",
+]
 
 DRIVERS: dict[str, Callable[..., Draws]] = {
     "nuts": nuts,
@@ -103,6 +112,11 @@ def fit(
     DriverError, OptionError, PriorError, InitialPointError
     ResultError
         The blocks are those of a run that was asked something else, or are damaged.
+
+    Warns
+    -----
+    DerivedOutputsWarning
+        What the model derives from its draws failed; the result holds the draws.
     """
     began = time.perf_counter()
     with recorded_compilations() as compiled:
@@ -124,7 +138,7 @@ def fit(
             jax.random.fold_in(jax.random.key(seed), OUTPUT_STREAM)
         )
         posterior = constrained(target, made.positions)
-        groups = plan.completion(posterior, jax.tree.map(jnp.asarray, plan.arrays), key_complete)
+        groups, failure = _derived(plan, dataset, posterior, key_complete)
         groups["posterior"] = _as_dataset(model, posterior).merge(groups["posterior"])
         prior = _as_dataset(model, _prior_draws(target, key_prior))
         groups["prior"] = _with_labels_of(groups["posterior"], prior)
@@ -141,9 +155,14 @@ def fit(
         "compile_seconds": compiled.seconds,
         "run_seconds": time.perf_counter() - began - compiled.seconds,
         "sampling_seconds": made.run_seconds,
+        "derived_failure": failure,
         **made.notes,
     }
     return result
+
+
+class DerivedOutputsWarning(UserWarning):
+    """What a model derives from its draws failed; the draws are kept."""
 
 
 class Plan(NamedTuple):
@@ -202,6 +221,23 @@ def planned(model, dataset, *, driver, chains, warmup, draws, seed, priors, **op
     attributes = provenance(model, dataset, configuration, seed)
     attributes["arrays_hash"] = arrays_hash(arrays)
     return Plan(run, settings, arrays, completion, attributes)
+
+
+def _derived(plan, dataset, posterior, key):
+    """Return the model's own groups, and why there are none but the data if they fail.
+
+    Draws may have cost hours: no error after them may lose them.
+    """
+    try:
+        return plan.completion(posterior, jax.tree.map(jnp.asarray, plan.arrays), key), ""
+    except Exception as problem:
+        reason = f"{type(problem).__name__}: {problem}"
+        warnings.warn(
+            f"the draws are kept, but what the model derives from them failed ({reason})",
+            DerivedOutputsWarning,
+            stacklevel=3,
+        )
+        return {"posterior": xr.Dataset(), "observed_data": dataset.copy()}, reason
 
 
 def _kept_blocks(plan, checkpoint, resume):

@@ -69,8 +69,8 @@ def _render(result):
 
     model = load_model(result.attrs["model"])
     verdict, arrays = check(result), list(result["posterior"].data_vars)
-    # A model's own figures and answers are those of one data set.
-    several = "problem" in result["posterior"].dims
+    # A model's own figures and answers are of one data set and of what it derives.
+    own = "problem" not in result["posterior"].dims and not result.attrs.get("derived_failure")
     result = _with_elements(result)
     names = _ordered_scalars(result["posterior"], model)
     environment = Environment(
@@ -90,7 +90,7 @@ def _render(result):
         approximate=bool(result.attrs.get("approximate", 0)),
         chains=result["posterior"].sizes["chain"],
         check=verdict,
-        answers=model.answers(result) if model.answers is not None and not several else {},
+        answers=model.answers(result) if model.answers is not None and own else {},
         cautions=result["observed_data"].attrs.get("cautions", ""),
         window=list(_window(result)),
         observations=list(_observations(result)),
@@ -108,7 +108,7 @@ def _render(result):
         ],
         model_figures=[
             {"title": title, "caption": _caption(draw), "png": _png(draw(result))}
-            for title, draw in ({} if several else model.figures).items()
+            for title, draw in (model.figures if own else {}).items()
         ],
         forecasts=list(_forecasts(result)),
         forecast_percent=f"{FORECAST_LEVEL:.0%}".replace("%", " %"),

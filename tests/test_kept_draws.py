@@ -1,0 +1,36 @@
+"""An error after sampling loses no draw, and is not passed over in silence."""
+
+import dataclasses
+
+import jax
+import numpy as np
+import pytest
+
+import bayesquake as bq
+from bayesquake.inference.fit import DerivedOutputsWarning
+
+RUN = {"chains": 2, "warmup": 50, "draws": 40, "seed": 3}
+
+
+def failing(dataset, **options):
+    def groups(posterior, arrays, key):
+        raise ZeroDivisionError("no such figure")
+
+    return groups
+
+
+def test_draws_outlive_an_error_in_what_is_derived_from_them(tmp_path):
+    model = bq.load_model("orientation_dependence")
+    _, dataset = model.simulate(jax.random.key(1), {"events": 16})
+    whole = bq.fit(model, dataset, bootstrap=0, permutations=0, **RUN)
+    spoilt = dataclasses.replace(model, complete=failing)
+    with pytest.warns(DerivedOutputsWarning, match="no such figure"):
+        kept = bq.fit(spoilt, dataset, **RUN)
+    bq.write_netcdf(kept, tmp_path / "kept.nc")
+    stored = bq.open_result(tmp_path / "kept.nc")
+    assert np.array_equal(stored["posterior"]["theta"], whole["posterior"]["theta"])
+    bq.report(stored, tmp_path / "kept.html")
+    assert "no such figure" in (tmp_path / "kept.html").read_text()
+    failed = [row for row in bq.check(stored).rows if row.name == "derived outputs"]
+    assert "ZeroDivisionError: no such figure" in failed[0].meaning
+    assert not any(row.name == "derived outputs" for row in bq.check(whole).rows)
