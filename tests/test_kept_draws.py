@@ -1,4 +1,4 @@
-"""An error after sampling loses no draw, and is not passed over in silence."""
+"""Neither an error after sampling nor a change of what is drawn from it costs a draw."""
 
 import dataclasses
 
@@ -8,6 +8,7 @@ import pytest
 
 import bayesquake as bq
 from bayesquake.inference.fit import DerivedOutputsWarning
+from bayesquake.io.provenance import deciding_sources
 
 RUN = {"chains": 2, "warmup": 50, "draws": 40, "seed": 3}
 
@@ -34,3 +35,17 @@ def test_draws_outlive_an_error_in_what_is_derived_from_them(tmp_path):
     failed = [row for row in bq.check(stored).rows if row.name == "derived outputs"]
     assert "ZeroDivisionError: no such figure" in failed[0].meaning
     assert not any(row.name == "derived outputs" for row in bq.check(whole).rows)
+
+
+@pytest.mark.parametrize(
+    ("name", "deciding", "free"),
+    [
+        ("aftershock_rate", "model likelihood gp grid whitening", "figures outputs data simulate"),
+        ("event_classification", "model likelihood pairs arrays whitening", "figures outputs"),
+        ("orientation_dependence", "model likelihood sinkhorn arrays whitening", "figures data"),
+    ],
+)
+def test_a_run_resumes_after_a_change_of_figures_but_not_of_the_density(name, deciding, free):
+    sources = {file.stem for file in deciding_sources(bq.load_model(name))}
+    assert set(deciding.split()) <= sources
+    assert not set(free.split()) & sources

@@ -1,5 +1,7 @@
 """Where a result comes from: versions, commit, hashes, configuration, device."""
 
+import ast
+import dataclasses
 import datetime
 import hashlib
 import importlib.metadata
@@ -13,7 +15,7 @@ from pathlib import Path
 import jax
 import numpy as np
 
-__all__ = ["PACKAGES", "dataset_hash", "model_hash", "provenance"]
+__all__ = ["PACKAGES", "dataset_hash", "deciding_sources", "model_hash", "provenance"]
 
 PACKAGES = (
     "jax",
@@ -67,12 +69,42 @@ def provenance(model, dataset, configuration, seed):
 
 
 def model_hash(model):
-    """Return the SHA-256 of the source files in the folder of a model."""
+    """Return the SHA-256 of the sources in a model's folder that decide its draws."""
     digest = hashlib.sha256()
-    folder = Path(inspect.getfile(inspect.unwrap(model.generative))).parent
-    for file in sorted(folder.glob("*.py")):
+    for file in deciding_sources(model):
         digest.update(file.name.encode() + b"\0" + file.read_bytes())
     return digest.hexdigest()
+
+
+def deciding_sources(model):
+    """Return the files of density, preparation and coordinates and all they import, sorted.
+
+    Figures, readers and derived outputs are not among them: after a change of those a run may
+    be resumed.
+    """
+    deciding = [model.generative, model.prepare]
+    for part in (model.whitening, model.problems):
+        if part is not None:
+            deciding += [getattr(part, field.name) for field in dataclasses.fields(part)]
+    folder = Path(inspect.getfile(inspect.unwrap(model.generative))).parent
+    waiting = {Path(inspect.getfile(inspect.unwrap(f))) for f in deciding if inspect.isroutine(f)}
+    found: set[Path] = set()
+    while waiting:
+        file = waiting.pop()
+        if file.parent == folder and file not in found:
+            found.add(file)
+            waiting |= _imported_beside(file)
+    return sorted(found)
+
+
+def _imported_beside(file):
+    """Return the modules that a source file imports from its own folder."""
+    names: set[str] = set()
+    for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.ImportFrom) and node.level == 1:
+            names |= {node.module} if node.module else {alias.name for alias in node.names}
+    beside = {file.parent / f"{name}.py" for name in names}
+    return {path for path in beside if path.is_file()}
 
 
 def dataset_hash(dataset):
