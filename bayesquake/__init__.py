@@ -16,7 +16,6 @@ worker processes inherit them.
 import importlib
 import os
 import sys
-import types
 
 __all__ = [
     "calibrate",
@@ -42,12 +41,12 @@ _HOMES = {
     "fit": "bayesquake.inference.fit",
     "fit_many": "bayesquake.batch.many",
     "leave_one_out": "bayesquake.diagnostics.predictive",
-    "list_models": "bayesquake.zoo",
-    "load_model": "bayesquake.zoo",
-    "open_result": "bayesquake.io.results",
-    "report": "bayesquake.report.html",
-    "target": "bayesquake.target",
-    "write_netcdf": "bayesquake.io.results",
+    "list_models": "bayesquake.model.registry",
+    "load_model": "bayesquake.model.registry",
+    "open_result": "bayesquake.results.netcdf",
+    "report": "bayesquake.reporting.html",
+    "target": "bayesquake.targets.target",
+    "write_netcdf": "bayesquake.results.netcdf",
 }
 
 
@@ -63,17 +62,3 @@ def __getattr__(name):
 
 def __dir__():
     return sorted({*globals(), *__all__, "__version__"})
-
-
-class _PublicFace(types.ModuleType):
-    """Keeps `bayesquake.target` and `bayesquake.report` the functions.
-
-    The import system would bind the submodules of the same names over them.
-    """
-
-    def __setattr__(self, name, value):
-        if not (name in _HOMES and isinstance(value, types.ModuleType)):
-            super().__setattr__(name, value)
-
-
-sys.modules[__name__].__class__ = _PublicFace

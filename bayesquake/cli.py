@@ -64,7 +64,7 @@ def options(
 @app.command("list")
 def list_command():
     """List the models."""
-    from bayesquake.zoo import list_models
+    from bayesquake.model.registry import list_models
 
     table = Table("model", "title", box=None)
     for name, title in list_models().items():
@@ -77,7 +77,7 @@ def show(model: ModelName):
     """Show a model's card."""
     from rich.markdown import Markdown
 
-    from bayesquake.zoo import card
+    from bayesquake.model.registry import card
 
     console.print(Markdown(card(model)))
 
@@ -92,8 +92,9 @@ def simulate(
     """Simulate a data set, with parameters drawn from the prior."""
     import jax
 
-    from bayesquake.io.results import require_writable, write_netcdf
-    from bayesquake.zoo import load_model, simulate_accepted
+    from bayesquake.model.registry import load_model
+    from bayesquake.model.simulation import simulate_accepted
+    from bayesquake.results.netcdf import require_writable, write_netcdf
 
     require_writable(out)
     loaded = load_model(model)
@@ -131,9 +132,10 @@ def fit(
     Blocks of draws are kept in RESULT.nc.blocks until the result is written.
     """
     from bayesquake.inference.fit import fit as run_fit
-    from bayesquake.io.blocks import remove_blocks
-    from bayesquake.io.results import require_writable, write_netcdf
-    from bayesquake.zoo import load_model, options_of
+    from bayesquake.model.options import options_of
+    from bayesquake.model.registry import load_model
+    from bayesquake.results.blocks import remove_blocks
+    from bayesquake.results.netcdf import require_writable, write_netcdf
 
     require_writable(out)
     blocks = out.with_name(f"{out.name}.blocks")
@@ -174,7 +176,7 @@ def fit(
 @app.command()
 def check(result: ResultFile):
     """Check convergence; exit status 1 if a threshold is missed."""
-    from bayesquake.io.results import open_result
+    from bayesquake.results.netcdf import open_result
 
     if not print_checks(open_result(result)):
         raise typer.Exit(1)
@@ -204,8 +206,8 @@ def calibrate(
     """
     from bayesquake.diagnostics.calibration import calibrate as run_calibration
     from bayesquake.diagnostics.ranks import calibration_table
-    from bayesquake.io.results import open_result, require_writable, write_netcdf
-    from bayesquake.zoo import load_model
+    from bayesquake.model.registry import load_model
+    from bayesquake.results.netcdf import open_result, require_writable, write_netcdf
 
     require_writable(out)
     chunks = out.with_name(f"{out.name}.chunks")
@@ -242,8 +244,8 @@ def report(
     out: Annotated[Path, typer.Option(metavar="REPORT.html", help="Where to write the report.")],
 ):
     """Write a result as one HTML page, readable offline."""
-    from bayesquake.io.results import open_result
-    from bayesquake.report.html import report as write_report
+    from bayesquake.reporting.html import report as write_report
+    from bayesquake.results.netcdf import open_result
 
     write_report(open_result(result), out)
     console.print(f"{out}: written")
@@ -252,7 +254,7 @@ def report(
 @app.command()
 def provenance(result: ResultFile):
     """Print what made a result: versions, commit, hashes, configuration, seed, device."""
-    from bayesquake.io.results import open_result
+    from bayesquake.results.netcdf import open_result
 
     table = Table("attribute", "value", box=None)
     for name, value in open_result(result).attrs.items():
@@ -303,9 +305,9 @@ def demo(
 
     from bayesquake.diagnostics.convergence import summary_table
     from bayesquake.inference.fit import fit as run_fit
-    from bayesquake.io.results import write_netcdf
-    from bayesquake.report.html import report as write_report
-    from bayesquake.zoo import load_model
+    from bayesquake.model.registry import load_model
+    from bayesquake.reporting.html import report as write_report
+    from bayesquake.results.netcdf import write_netcdf
 
     began = time.perf_counter()
     folder = Path(tempfile.mkdtemp(prefix="bayesquake_demo_")) if out is None else out
@@ -429,8 +431,8 @@ def is_complete(path, model, dataset, arguments):
         It holds the whole result of another; the message names the difference.
     """
     from bayesquake.inference.fit import planned
-    from bayesquake.io.identity import difference, request
-    from bayesquake.io.results import open_result
+    from bayesquake.results.identity import difference, request
+    from bayesquake.results.netcdf import open_result
 
     if not path.exists():
         return False
@@ -483,7 +485,7 @@ def parse_settings(settings):
 
 def split_design(model, options):
     """Split options into the design of simulations and the rest; some may be of both."""
-    from bayesquake.zoo import options_of
+    from bayesquake.model.options import options_of
 
     design = {name: value for name, value in options.items() if name in model.design}
     both = options_of(model.prepare)

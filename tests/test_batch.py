@@ -18,14 +18,14 @@ from arviz_stats.base import array_stats
 import bayesquake as bq
 from bayesquake.batch.convergence import convergence
 from bayesquake.batch.evidence import UncertifiedWarning
-from bayesquake.batch.newton import automatic_slopes, newton_mode
 from bayesquake.batch.pad import buckets
-from bayesquake.batch.triage import TriageSettings, triage
+from bayesquake.batch.tiers import TriageSettings, triage
 from bayesquake.errors import OptionError, ResultError
-from bayesquake.inference.compilation import recorded_compilations
-from bayesquake.priors import Prior
-from bayesquake.target import Target
-from bayesquake.zoo import Model, Quantity
+from bayesquake.inference.kernels.compilation import recorded_compilations
+from bayesquake.inference.kernels.newton import automatic_slopes, newton_mode
+from bayesquake.model.model import Model, Quantity
+from bayesquake.model.priors import Prior
+from bayesquake.targets.target import Target
 
 LENIENT = TriageSettings(draws=200, rhat_limit=1.05, ess_limit=100, width=4)
 
@@ -151,7 +151,7 @@ def test_new_data_of_equal_shape_compile_nothing():
 DEVICES = """
 import jax, numpy as np, sys
 from test_batch import LOCATION, OBSERVED, LENIENT
-from bayesquake.batch.triage import triage
+from bayesquake.batch.tiers import triage
 made = triage(LOCATION, OBSERVED, seed=6, settings=LENIENT)
 np.savez(sys.argv[1], positions=made.positions, tier=made.tier, devices=len(jax.devices()))
 """

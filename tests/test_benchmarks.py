@@ -23,7 +23,7 @@ from bayesquake.experiments.benchmarks.samplers import (
     SAMPLERS,
     pymc_model,
 )
-from bayesquake.target import target_of_arrays
+from bayesquake.targets.target import target_of_arrays
 
 TINY = Scale(warmup=30, draws=30, seeds=2, compiling_seeds=1)
 PROBLEMS = {"eight schools": EIGHT_SCHOOLS, "hierarchy": HIERARCHY}

@@ -11,8 +11,8 @@ import xarray as xr
 import zarr
 
 from bayesquake.errors import ResultError
-from bayesquake.io.blocks import MANIFEST, BlockFolder, remove_blocks
-from bayesquake.io.identity import arrays_hash, difference
+from bayesquake.results.blocks import MANIFEST, BlockFolder, remove_blocks
+from bayesquake.results.identity import arrays_hash, difference
 
 IDENTITY = {"model": "gaussian", "seed": 3, "configuration": {"settings": {"draws": 200}}}
 STATE = {

@@ -8,7 +8,7 @@ import xarray as xr
 
 from bayesquake.cli import is_complete, main, parse_settings, split_design
 from bayesquake.errors import OptionError
-from bayesquake.zoo import load_model
+from bayesquake.model.registry import load_model
 
 FAST = ["--chains", "2", "--warmup", "50", "--draws", "50"]
 COARSE = ["--set", "basis_size=16", "--set", "knots=33"]

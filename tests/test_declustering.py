@@ -14,9 +14,9 @@ from bayesquake.experiments.declustering.declustering_map import (
 )
 from bayesquake.experiments.declustering.gibbs_vs_nuts import log_complete
 from bayesquake.experiments.declustering.scaling import PATHS, VALUES, random_events
+from bayesquake.model.registry import load_model
 from bayesquake.models.event_classification.likelihood import log_likelihood
 from bayesquake.models.event_classification.triggering import triggering_kernel
-from bayesquake.zoo import load_model
 
 TRUTH = VALUES | {"mu": 3e-5, "beta": 2.3}
 

@@ -10,7 +10,7 @@ import bayesquake as bq
 from bayesquake.batch.fleet import importable_name, imported
 from bayesquake.errors import OptionError
 from bayesquake.experiments.benchmarks.hypocentre_model import HYPOCENTRE, simulated_picks
-from bayesquake.zoo import load_model
+from bayesquake.model.registry import load_model
 
 distributed = pytest.importorskip("distributed", reason="the extra 'distributed' is not installed")
 

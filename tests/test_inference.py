@@ -10,7 +10,8 @@ import pytest
 from scipy import stats
 
 from bayesquake.errors import DriverError, InitialPointError, OptionError
-from bayesquake.inference.adaptation import (
+from bayesquake.inference.chees import chees, chees_program
+from bayesquake.inference.kernels.adaptation import (
     ADAPT_STEP,
     DRAW,
     FINISH,
@@ -18,14 +19,13 @@ from bayesquake.inference.adaptation import (
     UPDATE_METRIC,
     warmup_stages,
 )
-from bayesquake.inference.chees import chees, chees_program
-from bayesquake.inference.compilation import recorded_compilations
+from bayesquake.inference.kernels.blocks import compiled
+from bayesquake.inference.kernels.compilation import recorded_compilations
+from bayesquake.inference.kernels.mode import find_mode
 from bayesquake.inference.laplace import laplace
 from bayesquake.inference.mclmc import mclmc, mclmc_program
-from bayesquake.inference.mode import find_mode
 from bayesquake.inference.nuts import nuts, nuts_program
-from bayesquake.inference.run import compiled
-from bayesquake.target import Target
+from bayesquake.targets.target import Target
 
 COVARIANCE = np.array([[1.0, 0.6, 0.0], [0.6, 2.0, -0.3], [0.0, -0.3, 0.5]])
 PRECISION = np.linalg.inv(COVARIANCE)

@@ -8,7 +8,7 @@ import pytest
 
 import bayesquake as bq
 from bayesquake.inference.fit import DerivedOutputsWarning
-from bayesquake.io.provenance import deciding_sources
+from bayesquake.results.provenance import deciding_sources
 
 RUN = {"chains": 2, "warmup": 50, "draws": 40, "seed": 3}
 

@@ -7,8 +7,8 @@ import xarray as xr
 from typer.testing import CliRunner
 
 import bayesquake as bq
-from bayesquake.batch.gather import dataset_of
 from bayesquake.cli import app
+from bayesquake.results.gather import dataset_of
 
 SIZES = {"small": 16, "larger": 20, "third": 16}
 RUN = {"draws": 100, "seed": 1, "width": 4, "rhat_limit": 1.1, "ess_limit": 40}

@@ -11,10 +11,10 @@ import pytest
 
 import bayesquake as bq
 from bayesquake.errors import DriverError
-from bayesquake.inference.compilation import recorded_compilations
+from bayesquake.inference.kernels.compilation import recorded_compilations
 from bayesquake.inference.nuts import nuts
 from bayesquake.inference.pathfinder import pathfinder, pathfinder_starts
-from bayesquake.target import Target, target_of_arrays
+from bayesquake.targets.target import Target, target_of_arrays
 
 COVARIANCE = np.array([[1.0, 0.6, 0.0], [0.6, 2.0, -0.3], [0.0, -0.3, 0.5]])
 PRECISION = np.linalg.inv(COVARIANCE)

@@ -13,11 +13,11 @@ import xarray as xr
 
 from bayesquake.errors import ResultError
 from bayesquake.inference.fit import fit
+from bayesquake.model.registry import load_model
 from bayesquake.models.aftershock_rate.figures import FIGURES
-from bayesquake.report import html as report_html
-from bayesquake.report.figures import distinct, overlap
-from bayesquake.report.html import report
-from bayesquake.zoo import load_model
+from bayesquake.reporting import html as report_html
+from bayesquake.reporting.figures import distinct, overlap
+from bayesquake.reporting.html import report
 
 TRUTH = {
     "log_K": -4.4,

@@ -10,9 +10,9 @@ import xarray as xr
 
 import bayesquake as bq
 from bayesquake.errors import ResultError
-from bayesquake.inference.compilation import recorded_compilations
 from bayesquake.inference.fit import fit
-from bayesquake.io.results import open_result, replace_when_complete, write_netcdf
+from bayesquake.inference.kernels.compilation import recorded_compilations
+from bayesquake.results.netcdf import open_result, replace_when_complete, write_netcdf
 
 COARSE = {"basis_size": 16, "knots": 33}
 RUN = {"chains": 2, "warmup": 60, "draws": 40}

@@ -18,13 +18,14 @@ from bayesquake.cli import RESUME
 from bayesquake.errors import DriverError, OptionError, ResultError
 from bayesquake.inference.chees import chees
 from bayesquake.inference.fit import fit, planned
+from bayesquake.inference.kernels.blocks import BLOCK_LENGTH
 from bayesquake.inference.mclmc import mclmc
 from bayesquake.inference.nuts import nuts
-from bayesquake.inference.run import BLOCK_LENGTH
-from bayesquake.io.blocks import MANIFEST, BlockFolder
-from bayesquake.io.identity import difference, request, run_identity
-from bayesquake.target import Target
-from bayesquake.zoo import load_model, simulate_accepted
+from bayesquake.model.registry import load_model
+from bayesquake.model.simulation import simulate_accepted
+from bayesquake.results.blocks import MANIFEST, BlockFolder
+from bayesquake.results.identity import difference, request, run_identity
+from bayesquake.targets.target import Target
 
 SCALES = np.geomspace(0.1, 10.0, 5)
 IDENTITY = {"seed": 1}

@@ -12,11 +12,11 @@ from scipy import stats
 
 import bayesquake as bq
 from bayesquake.errors import DriverError, OptionError
-from bayesquake.inference.compilation import recorded_compilations
+from bayesquake.inference.kernels.compilation import recorded_compilations
 from bayesquake.inference.nuts import nuts
 from bayesquake.inference.smc import smc
-from bayesquake.target import Target, target_of_arrays
-from bayesquake.zoo import Folds, Whitening
+from bayesquake.model.model import Folds, Whitening
+from bayesquake.targets.target import Target, target_of_arrays
 
 PRIOR_SD, NOISE, DIM, ROWS = 2.0, 0.5, 3, 12
 

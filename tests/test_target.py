@@ -9,9 +9,9 @@ import pytest
 
 import bayesquake as bq
 from bayesquake.errors import ModelNotFoundError, PriorError
-from bayesquake.priors import PRIORS, Prior, read_priors, resolve_priors
-from bayesquake.target import target_of_arrays
-from bayesquake.zoo import simulate_accepted
+from bayesquake.model.priors import PRIORS, Prior, read_priors, resolve_priors
+from bayesquake.model.simulation import simulate_accepted
+from bayesquake.targets.target import target_of_arrays
 
 
 @pytest.fixture(scope="module", params=bq.list_models())
@@ -52,14 +52,6 @@ def test_prior_positions_are_prior_draws(whitened_and_plain):
         values = target.constrain(target.prior_position(key, target.data), target.data)
         for name, drawn in target.prior_draw(key, target.data).items():
             assert np.allclose(values[name], drawn, rtol=1e-8, atol=1e-8), name
-
-
-def test_submodules_do_not_hide_the_functions_of_the_public_face():
-    import bayesquake.report
-    import bayesquake.target  # noqa: F401
-
-    assert callable(bq.target)
-    assert callable(bq.report)
 
 
 def test_an_unknown_model_is_an_error_that_lists_the_known():

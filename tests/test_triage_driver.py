@@ -6,13 +6,13 @@ import pytest
 from typer.testing import CliRunner
 
 import bayesquake as bq
-from bayesquake.batch.driver import triage_driver
-from bayesquake.batch.triage import EXACT
+from bayesquake.batch.tiers import EXACT
 from bayesquake.cli import app
 from bayesquake.errors import DriverError
-from bayesquake.inference.compilation import recorded_compilations
-from bayesquake.io.results import write_netcdf
+from bayesquake.inference.kernels.compilation import recorded_compilations
+from bayesquake.inference.triage import triage_driver
 from bayesquake.models.source_spectra import TRIAGE
+from bayesquake.results.netcdf import write_netcdf
 
 MODEL = bq.load_model("source_spectra")
 DESIGN = {"pairs": 24, "frequencies": 24}

@@ -17,7 +17,7 @@ from bayesquake.experiments.yoshimitsu2023.references_of_one_target import (
     between_references,
     simulate_targets,
 )
-from bayesquake.zoo import load_model
+from bayesquake.model.registry import load_model
 
 MODEL = load_model("source_spectra")
 PRIORS = {name: prior.distribution() for name, prior in MODEL.priors.items()}

@@ -9,10 +9,12 @@ import pytest
 
 import bayesquake as bq
 from bayesquake.diagnostics.reference import open_reference, reference_target
-from bayesquake.inference.compilation import recorded_compilations
-from bayesquake.priors import Prior, resolve_priors
-from bayesquake.target import target_of_arrays
-from bayesquake.zoo import card, options_of, simulate_accepted
+from bayesquake.inference.kernels.compilation import recorded_compilations
+from bayesquake.model.options import options_of
+from bayesquake.model.priors import Prior, resolve_priors
+from bayesquake.model.registry import card
+from bayesquake.model.simulation import simulate_accepted
+from bayesquake.targets.target import target_of_arrays
 
 CASES = [
     (name, i) for name in bq.list_models() for i in range(len(bq.load_model(name).small_problems))

@@ -5,7 +5,7 @@ import warnings
 import numpy as np
 import xarray as xr
 
-from bayesquake.batch.triage import TIERS
+from bayesquake.batch.tiers import TIERS
 
 __all__ = ["MEANINGS", "UncertifiedWarning", "failures_of", "table_of", "warn_of_failures"]
 
@@ -34,7 +34,7 @@ def table_of(triaged, dim="problem"):
 
     Parameters
     ----------
-    triaged : bayesquake.batch.triage.Triaged
+    triaged : bayesquake.batch.tiers.Triaged
     dim : str
         Name of the problem axis.
 

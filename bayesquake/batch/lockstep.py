@@ -25,7 +25,7 @@ from blackjax.adaptation.step_size import dual_averaging_adaptation
 from blackjax.mcmc.dynamic_hmc import halton_sequence
 from blackjax.mcmc.hmc import HMCState, init
 
-from bayesquake.inference.draws import BlockProgram
+from bayesquake.results.posteriors import BlockProgram
 
 __all__ = ["lockstep_program"]
 

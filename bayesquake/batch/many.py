@@ -16,22 +16,22 @@ import xarray as xr
 
 from bayesquake.batch.evidence import failures_of, table_of, warn_of_failures
 from bayesquake.batch.fleet import importable_name, imported, on_workers
-from bayesquake.batch.gather import gathered
 from bayesquake.batch.pad import buckets, joined, stacked
 from bayesquake.batch.shard import batched, width_of
-from bayesquake.batch.triage import TriageSettings, in_lanes, triage
+from bayesquake.batch.tiers import TriageSettings, in_lanes, triage
 from bayesquake.diagnostics.convergence import LARGEST_CHECKED
 from bayesquake.errors import OptionError, ResultError, with_nearest
-from bayesquake.inference.compilation import recorded_compilations
-from bayesquake.inference.configuration import described_priors
-from bayesquake.inference.draws import STATISTIC_MEANINGS
-from bayesquake.inference.run import positive_integer
-from bayesquake.io.identity import arrays_hash, difference
-from bayesquake.io.provenance import dataset_hash, model_hash, provenance
-from bayesquake.io.results import open_result, write_netcdf
-from bayesquake.priors import resolve_priors
-from bayesquake.target import target_of_arrays
-from bayesquake.zoo import options_of
+from bayesquake.inference.kernels.blocks import positive_integer
+from bayesquake.inference.kernels.compilation import recorded_compilations
+from bayesquake.model.options import options_of
+from bayesquake.model.priors import resolve_priors
+from bayesquake.results.configuration import described_priors
+from bayesquake.results.gather import gathered
+from bayesquake.results.identity import arrays_hash, difference
+from bayesquake.results.netcdf import open_result, write_netcdf
+from bayesquake.results.posteriors import STATISTIC_MEANINGS
+from bayesquake.results.provenance import dataset_hash, model_hash, provenance
+from bayesquake.targets.target import target_of_arrays
 
 __all__ = ["fit_many"]
 
@@ -79,7 +79,7 @@ def fit_many(
 
     Parameters
     ----------
-    model : bayesquake.zoo.Model
+    model : bayesquake.model.model.Model
     datasets : sequence of xarray.Dataset
         From ``model.read`` or ``model.simulate``.
     names : sequence of str, optional
@@ -100,14 +100,14 @@ def fit_many(
         Folder where finished chunks are kept, made if need be; the same call with the same
         folder goes on after them.
     **options
-        Options of ``model.prepare`` and fields of `bayesquake.batch.triage.TriageSettings`.
+        Options of ``model.prepare`` and fields of `bayesquake.batch.tiers.TriageSettings`.
 
     Returns
     -------
     xarray.DataTree
         Groups ``posterior`` and ``sample_stats`` with dimensions chain, draw and problem,
         ``triage`` with the evidence for each problem, and ``observed_data``, from which
-        `bayesquake.batch.gather.dataset_of` takes one out. Data sets of different shapes are
+        `bayesquake.results.gather.dataset_of` takes one out. Data sets of different shapes are
         padded with NaN to the largest. The root attribute ``failures`` holds, as JSON, the
         names of the problems that are not certified, and why.
 

@@ -12,9 +12,9 @@ import jax
 import jax.numpy as jnp
 from blackjax.diagnostics import psis_weights
 
-from bayesquake.batch.newton import automatic_slopes, newton_mode
-from bayesquake.inference.mode import find_mode
-from bayesquake.inference.run import compiled
+from bayesquake.inference.kernels.blocks import compiled
+from bayesquake.inference.kernels.mode import find_mode
+from bayesquake.inference.kernels.newton import automatic_slopes, newton_mode
 
 __all__ = ["Modes", "modes_program"]
 

@@ -27,7 +27,7 @@ def sequential_draws(target, keys, data, chains, draws):
 
     Parameters
     ----------
-    target : bayesquake.target.Target
+    target : bayesquake.targets.target.Target
     keys : (problem,)
     data : pytree of (problem, ...)
     chains, draws : int

@@ -21,10 +21,10 @@ from bayesquake.diagnostics.simulations import from_posterior, from_prior
 from bayesquake.errors import OptionError
 from bayesquake.inference.chees import FEWEST_CHAINS
 from bayesquake.inference.fit import driver_named, split_options
-from bayesquake.inference.run import positive_integer
-from bayesquake.io.provenance import dataset_hash, model_hash
-from bayesquake.io.results import write_netcdf
-from bayesquake.priors import resolve_priors
+from bayesquake.inference.kernels.blocks import positive_integer
+from bayesquake.model.priors import resolve_priors
+from bayesquake.results.netcdf import write_netcdf
+from bayesquake.results.provenance import dataset_hash, model_hash
 
 __all__ = ["calibrate"]
 
@@ -52,7 +52,7 @@ def calibrate(
 
     Parameters
     ----------
-    model : bayesquake.zoo.Model
+    model : bayesquake.model.model.Model
     replicates : int
     driver : str
         Any of `bayesquake.inference.fit.DRIVERS`; at a posterior, one that runs Markov chains.

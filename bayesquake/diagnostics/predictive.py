@@ -18,10 +18,10 @@ from scipy.special import logsumexp
 
 from bayesquake.diagnostics.convergence import PARETO_LIMIT
 from bayesquake.errors import ResultError
-from bayesquake.inference.configuration import configuration_of
 from bayesquake.inference.fit import constrained, driver_named
-from bayesquake.target import target_of_arrays
-from bayesquake.zoo import list_models, load_model
+from bayesquake.model.registry import list_models, load_model
+from bayesquake.results.configuration import configuration_of
+from bayesquake.targets.target import target_of_arrays
 
 __all__ = ["leave_one_out", "posterior_predictive_pvalues"]
 

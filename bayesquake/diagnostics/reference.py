@@ -17,13 +17,13 @@ from arviz_stats.base import array_stats
 
 from bayesquake.diagnostics.convergence import MOST_ELEMENTS
 from bayesquake.errors import ReferencePosteriorError
-from bayesquake.inference.configuration import configuration_of, described_priors
 from bayesquake.inference.fit import constrained
 from bayesquake.inference.nuts import nuts
-from bayesquake.io.provenance import provenance
-from bayesquake.io.results import open_result
-from bayesquake.priors import resolve_priors
-from bayesquake.target import target_of_arrays
+from bayesquake.model.priors import resolve_priors
+from bayesquake.results.configuration import configuration_of, described_priors
+from bayesquake.results.netcdf import open_result
+from bayesquake.results.provenance import provenance
+from bayesquake.targets.target import target_of_arrays
 
 __all__ = ["agreement", "make_reference", "open_reference", "reference_target"]
 
@@ -39,7 +39,7 @@ def make_reference(model, dataset, *, seed, warmup=2000, thinning=10, progress=N
 
     Parameters
     ----------
-    model : bayesquake.zoo.Model
+    model : bayesquake.model.model.Model
     dataset : xarray.Dataset
         Free to be stored with the model, such as simulated data.
     seed, warmup : int

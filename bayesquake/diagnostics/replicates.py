@@ -14,9 +14,9 @@ import numpy as np
 from bayesquake.errors import DriverError, InitialPointError
 from bayesquake.inference.chees import chees_program, require_chains
 from bayesquake.inference.fit import driver_named
+from bayesquake.inference.kernels.blocks import run_blocks_of_many
 from bayesquake.inference.mclmc import mclmc_program, require_dimensions
 from bayesquake.inference.nuts import nuts_program
-from bayesquake.inference.run import run_blocks_of_many
 
 __all__ = ["CHAIN_PROGRAMS", "fit_replicates"]
 
@@ -35,7 +35,7 @@ def fit_replicates(driver, target, arrays, keys, *, chains, warmup, draws, setti
     ----------
     driver : str
         A name in `bayesquake.inference.fit.DRIVERS`.
-    target : bayesquake.target.Target
+    target : bayesquake.targets.target.Target
         Of any replicate: only its functions are used.
     arrays : pytree of arrays (replicate, ...)
     keys : (replicate,) of keys

@@ -20,11 +20,12 @@ import jax.numpy as jnp
 import numpy as np
 
 from bayesquake.errors import DriverError, OptionError, SimulationError
-from bayesquake.inference.configuration import configuration_of
-from bayesquake.inference.run import mapped
-from bayesquake.priors import resolve_priors
-from bayesquake.target import target_of_arrays
-from bayesquake.zoo import ATTEMPTS, options_of, simulate_accepted
+from bayesquake.inference.kernels.blocks import mapped
+from bayesquake.model.options import options_of
+from bayesquake.model.priors import resolve_priors
+from bayesquake.model.simulation import ATTEMPTS, simulate_accepted
+from bayesquake.results.configuration import configuration_of
+from bayesquake.targets.target import target_of_arrays
 
 __all__ = ["Simulations", "from_posterior", "from_prior"]
 
@@ -66,7 +67,7 @@ def from_prior(model, keys, *, design=None, priors=None, **options):
 
     Parameters
     ----------
-    model : bayesquake.zoo.Model
+    model : bayesquake.model.model.Model
     keys : (replicate,) of keys
     design, priors : optional
         As for ``model.simulate``.
@@ -119,7 +120,7 @@ def from_posterior(model, result, keys):
 
     Parameters
     ----------
-    model : bayesquake.zoo.Model
+    model : bayesquake.model.model.Model
         With ``replicate``.
     result : xarray.DataTree
         From `bayesquake.fit`.

@@ -23,10 +23,15 @@ from blackjax.mcmc import hmc
 from blackjax.mcmc.dynamic_hmc import halton_sequence
 
 from bayesquake.errors import DriverError
-from bayesquake.inference.adaptation import DRAW, adaptation, warmup_stages
-from bayesquake.inference.draws import BlockProgram
-from bayesquake.inference.run import open_share, positive_integer, run_blocks
-from bayesquake.inference.slowest import Slowest, start_slowest, toward_slowest, turning_length
+from bayesquake.inference.kernels.adaptation import DRAW, adaptation, warmup_stages
+from bayesquake.inference.kernels.blocks import open_share, positive_integer, run_blocks
+from bayesquake.inference.kernels.slowest import (
+    Slowest,
+    start_slowest,
+    toward_slowest,
+    turning_length,
+)
+from bayesquake.results.posteriors import BlockProgram
 
 __all__ = ["FEWEST_CHAINS", "chees", "chees_program", "require_chains"]
 
@@ -60,7 +65,7 @@ def chees(
 
     Parameters
     ----------
-    target : bayesquake.target.Target
+    target : bayesquake.targets.target.Target
     chains, warmup, draws : int
         At least 8 chains.
     seed : int
@@ -74,7 +79,7 @@ def chees(
         Where chains start: at dispersed draws of the target, or of Pathfinder's paths.
     progress : callable, optional
         Called as ``progress(done, total, statistics)`` after every block.
-    checkpoint : bayesquake.io.blocks.BlockFolder, optional
+    checkpoint : bayesquake.results.blocks.BlockFolder, optional
         Where blocks are kept as they are made.
 
     Returns

@@ -13,22 +13,22 @@ import xarray as xr
 
 from bayesquake.errors import DriverError, OptionError, with_nearest
 from bayesquake.inference.chees import chees
-from bayesquake.inference.compilation import recorded_compilations
-from bayesquake.inference.configuration import described_priors
-from bayesquake.inference.draws import STATISTIC_MEANINGS, Draws
+from bayesquake.inference.kernels.blocks import mapped
+from bayesquake.inference.kernels.compilation import recorded_compilations
 from bayesquake.inference.laplace import laplace
 from bayesquake.inference.mclmc import mclmc
 from bayesquake.inference.nuts import nuts
 from bayesquake.inference.pathfinder import pathfinder
-from bayesquake.inference.run import mapped
 from bayesquake.inference.smc import smc
 from bayesquake.inference.svi import svi
-from bayesquake.io.blocks import BlockFolder
-from bayesquake.io.identity import arrays_hash, run_identity
-from bayesquake.io.provenance import provenance
-from bayesquake.priors import log_priors, resolve_priors
-from bayesquake.target import target_of_arrays
-from bayesquake.zoo import options_of
+from bayesquake.model.options import options_of
+from bayesquake.model.priors import log_priors, resolve_priors
+from bayesquake.results.blocks import BlockFolder
+from bayesquake.results.configuration import described_priors
+from bayesquake.results.identity import arrays_hash, run_identity
+from bayesquake.results.posteriors import STATISTIC_MEANINGS, Draws
+from bayesquake.results.provenance import provenance
+from bayesquake.targets.target import target_of_arrays
 
 __all__ = [
     "DRIVERS",
@@ -49,7 +49,7 @@ DRIVERS: dict[str, Callable[..., Draws]] = {
     "svi": svi,
     "laplace": laplace,
 }
-TRIAGE = "bayesquake.batch.driver"
+TRIAGE = "bayesquake.inference.triage"
 """Loaded by name when asked for: batches are built upon the other drivers."""
 
 PRIOR_DRAWS = 1000
@@ -79,7 +79,7 @@ def fit(
 
     Parameters
     ----------
-    model : bayesquake.zoo.Model
+    model : bayesquake.model.model.Model
     dataset : xarray.Dataset
         From ``model.read`` or ``model.simulate``.
     driver : str, optional

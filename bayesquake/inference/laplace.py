@@ -12,10 +12,10 @@ import jax.numpy as jnp
 import numpy as np
 
 from bayesquake.errors import DriverError
-from bayesquake.inference.compilation import recorded_compilations
-from bayesquake.inference.draws import Draws
-from bayesquake.inference.mode import find_mode
-from bayesquake.inference.run import initial_positions, positive_integer
+from bayesquake.inference.kernels.blocks import initial_positions, positive_integer
+from bayesquake.inference.kernels.compilation import recorded_compilations
+from bayesquake.inference.kernels.mode import find_mode
+from bayesquake.results.posteriors import Draws
 
 __all__ = ["laplace", "laplace_program"]
 
@@ -28,7 +28,7 @@ def laplace(target, *, chains=4, draws=1000, starts=4, seed=0, progress=None):
 
     Parameters
     ----------
-    target : bayesquake.target.Target
+    target : bayesquake.targets.target.Target
     chains, draws : int
         Independent draws, arranged as chains.
     starts : int

@@ -23,10 +23,15 @@ from blackjax.mcmc.integrators import IntegratorState, isokinetic_mclachlan
 from blackjax.util import generate_unit_vector
 
 from bayesquake.errors import DriverError
-from bayesquake.inference.adaptation import DRAW, adaptation, warmup_stages
-from bayesquake.inference.draws import BlockProgram
-from bayesquake.inference.run import open_share, positive_integer, run_blocks
-from bayesquake.inference.slowest import Slowest, start_slowest, toward_slowest, turning_length
+from bayesquake.inference.kernels.adaptation import DRAW, adaptation, warmup_stages
+from bayesquake.inference.kernels.blocks import open_share, positive_integer, run_blocks
+from bayesquake.inference.kernels.slowest import (
+    Slowest,
+    start_slowest,
+    toward_slowest,
+    turning_length,
+)
+from bayesquake.results.posteriors import BlockProgram
 
 __all__ = ["mclmc", "mclmc_program", "require_dimensions"]
 
@@ -53,7 +58,7 @@ def mclmc(
 
     Parameters
     ----------
-    target : bayesquake.target.Target
+    target : bayesquake.targets.target.Target
         Of at least two dimensions: on a line a unit momentum has nothing to turn.
     chains, warmup, draws : int
     seed : int
@@ -66,7 +71,7 @@ def mclmc(
         Where chains start: at dispersed draws of the target, or of Pathfinder's paths.
     progress : callable, optional
         Called as ``progress(done, total, statistics)`` after every block.
-    checkpoint : bayesquake.io.blocks.BlockFolder, optional
+    checkpoint : bayesquake.results.blocks.BlockFolder, optional
         Where blocks are kept as they are made.
 
     Returns

@@ -13,9 +13,9 @@ import jax
 import jax.numpy as jnp
 from blackjax.mcmc import nuts as kernels
 
-from bayesquake.inference.adaptation import adaptation, warmup_stages
-from bayesquake.inference.draws import BlockProgram
-from bayesquake.inference.run import open_share, positive_integer, run_blocks
+from bayesquake.inference.kernels.adaptation import adaptation, warmup_stages
+from bayesquake.inference.kernels.blocks import open_share, positive_integer, run_blocks
+from bayesquake.results.posteriors import BlockProgram
 
 __all__ = ["nuts", "nuts_program"]
 
@@ -38,7 +38,7 @@ def nuts(
 
     Parameters
     ----------
-    target : bayesquake.target.Target
+    target : bayesquake.targets.target.Target
     chains, warmup, draws : int
     seed : int
         The same seed, versions and device give the same draws.
@@ -52,7 +52,7 @@ def nuts(
         Where chains start: at dispersed draws of the target, or of Pathfinder's paths.
     progress : callable, optional
         Called as ``progress(done, total, statistics)`` after every block.
-    checkpoint : bayesquake.io.blocks.BlockFolder, optional
+    checkpoint : bayesquake.results.blocks.BlockFolder, optional
         Where blocks are kept as they are made.
 
     Returns

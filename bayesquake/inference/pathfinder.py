@@ -32,10 +32,10 @@ from jax.scipy.special import logsumexp
 from jax.scipy.stats import multivariate_normal
 
 from bayesquake.errors import DriverError
-from bayesquake.inference.compilation import recorded_compilations
-from bayesquake.inference.draws import Draws
+from bayesquake.inference.kernels.blocks import initial_positions, positive_integer
+from bayesquake.inference.kernels.compilation import recorded_compilations
 from bayesquake.inference.laplace import pareto_k
-from bayesquake.inference.run import initial_positions, positive_integer
+from bayesquake.results.posteriors import Draws
 
 __all__ = ["Paths", "pathfinder", "pathfinder_program", "pathfinder_starts"]
 
@@ -79,7 +79,7 @@ def pathfinder(target, *, chains=4, draws=1000, paths=8, max_iterations=100, see
 
     Parameters
     ----------
-    target : bayesquake.target.Target
+    target : bayesquake.targets.target.Target
     chains, draws : int
         Resampled draws, arranged as chains.
     paths : int
@@ -151,7 +151,7 @@ def pathfinder_starts(target, key, chains):
 
     Parameters
     ----------
-    target : bayesquake.target.Target
+    target : bayesquake.targets.target.Target
     key : jax.Array
     chains : int
 

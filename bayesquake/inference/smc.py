@@ -29,9 +29,9 @@ from jax.scipy.linalg import solve_triangular
 from jax.scipy.special import logsumexp
 
 from bayesquake.errors import DriverError, OptionError
-from bayesquake.inference.compilation import recorded_compilations
-from bayesquake.inference.draws import Draws
-from bayesquake.inference.run import compiled, mapped, positive_integer
+from bayesquake.inference.kernels.blocks import compiled, mapped, positive_integer
+from bayesquake.inference.kernels.compilation import recorded_compilations
+from bayesquake.results.posteriors import Draws
 
 __all__ = ["ANNEALS", "MOVES", "TARGET_ESS", "smc", "smc_program", "whole_likelihood"]
 
@@ -106,7 +106,7 @@ def smc(
 
     Parameters
     ----------
-    target : bayesquake.target.Target
+    target : bayesquake.targets.target.Target
     chains, draws : int
         Independent runs, and particles of each.
     anneal : {"tempered", "data"}

@@ -32,10 +32,10 @@ from numpyro.handlers import block as block_sites
 from numpyro.infer import SVI, Trace_ELBO, autoguide, init_to_value
 
 from bayesquake.errors import DriverError, OptionError
-from bayesquake.inference.compilation import recorded_compilations
-from bayesquake.inference.draws import Draws
+from bayesquake.inference.kernels.blocks import initial_positions, positive_integer
+from bayesquake.inference.kernels.compilation import recorded_compilations
 from bayesquake.inference.laplace import pareto_k
-from bayesquake.inference.run import initial_positions, positive_integer
+from bayesquake.results.posteriors import Draws
 
 __all__ = ["GUIDES", "svi", "svi_program"]
 
@@ -79,7 +79,7 @@ def svi(
 
     Parameters
     ----------
-    target : bayesquake.target.Target
+    target : bayesquake.targets.target.Target
     chains, draws : int
         Independent draws of the guide, arranged as chains.
     guide : {"normal", "multivariate_normal", "low_rank_multivariate_normal", "bnaf"}

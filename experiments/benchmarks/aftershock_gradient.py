@@ -20,11 +20,11 @@ import numpy as np
 
 from bayesquake.experiments.entries import DataAbsentError
 from bayesquake.experiments.morikawa2021.study import open_study, read_window
-from bayesquake.inference.compilation import recorded_compilations
+from bayesquake.inference.kernels.compilation import recorded_compilations
+from bayesquake.model.priors import resolve_priors
+from bayesquake.model.registry import load_model
 from bayesquake.models.aftershock_rate.simulate import DESIGN, knots_of, simulate
-from bayesquake.priors import resolve_priors
-from bayesquake.target import target_of_arrays
-from bayesquake.zoo import load_model
+from bayesquake.targets.target import target_of_arrays
 
 from .events_process import dense_process, log_density, start, state_space_process
 

@@ -18,8 +18,8 @@ import numpyro
 import numpyro.distributions as dist
 import xarray as xr
 
-from bayesquake.priors import Prior, resolve_priors
-from bayesquake.zoo import Model, Quantity
+from bayesquake.model.model import Model, Quantity
+from bayesquake.model.priors import Prior, resolve_priors
 
 __all__ = ["EIGHT_GROUPS", "SCHOOLS"]
 

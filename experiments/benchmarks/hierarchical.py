@@ -16,8 +16,8 @@ import numpyro
 import numpyro.distributions as dist
 import xarray as xr
 
-from bayesquake.priors import Prior
-from bayesquake.zoo import Model, Quantity
+from bayesquake.model.model import Model, Quantity
+from bayesquake.model.priors import Prior
 
 __all__ = ["MEASURED", "NINETY_EIGHT_GROUPS"]
 

@@ -19,8 +19,8 @@ import numpyro
 import numpyro.distributions as dist
 import xarray as xr
 
-from bayesquake.priors import Prior
-from bayesquake.zoo import Model, Quantity
+from bayesquake.model.model import Model, Quantity
+from bayesquake.model.priors import Prior
 
 __all__ = ["HYPOCENTRE", "Picks", "simulated_picks"]
 

@@ -22,13 +22,13 @@ from rich.console import Console
 from rich.table import Table
 
 from bayesquake.batch.convergence import convergence
-from bayesquake.batch.triage import TIERS, TriageSettings, triage
-from bayesquake.inference.compilation import recorded_compilations
+from bayesquake.batch.tiers import TIERS, TriageSettings, triage
+from bayesquake.inference.kernels.blocks import initial_positions
+from bayesquake.inference.kernels.compilation import recorded_compilations
 from bayesquake.inference.nuts import nuts, nuts_program
-from bayesquake.inference.run import initial_positions
 from bayesquake.io.processor import processor
-from bayesquake.io.results import replace_when_complete
-from bayesquake.target import target_of_arrays
+from bayesquake.results.netcdf import replace_when_complete
+from bayesquake.targets.target import target_of_arrays
 
 from .hypocentre_model import HYPOCENTRE, simulated_picks
 from .samplers import generative

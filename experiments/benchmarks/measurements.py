@@ -13,7 +13,7 @@ import numpy as np
 from arviz_stats.base import array_stats
 
 from bayesquake.diagnostics.ranks import calibration_table
-from bayesquake.inference.compilation import recorded_compilations
+from bayesquake.inference.kernels.compilation import recorded_compilations
 
 from .calibrations import CALIBRATIONS
 from .samplers import SAMPLERS, installed

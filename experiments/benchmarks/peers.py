@@ -15,7 +15,7 @@ from rich.table import Table
 from scipy.stats import binom
 
 from bayesquake.io.processor import processor
-from bayesquake.io.results import replace_when_complete
+from bayesquake.results.netcdf import replace_when_complete
 
 from .measurements import NOT_INSTALLED, Scale, measure_calibration, measure_sampling
 from .samplers import EIGHT_SCHOOLS, HIERARCHY, installed

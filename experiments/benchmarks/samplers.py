@@ -18,9 +18,9 @@ from bayesquake.inference.chees import chees
 from bayesquake.inference.fit import constrained
 from bayesquake.inference.mclmc import mclmc
 from bayesquake.inference.nuts import nuts
-from bayesquake.priors import resolve_priors
-from bayesquake.target import target_of_arrays
-from bayesquake.zoo import Model
+from bayesquake.model.model import Model
+from bayesquake.model.priors import resolve_priors
+from bayesquake.targets.target import target_of_arrays
 
 from .eight_groups import EIGHT_GROUPS, SCHOOLS
 from .hierarchical import MEASURED, NINETY_EIGHT_GROUPS
@@ -44,7 +44,7 @@ class Problem:
 
     Attributes
     ----------
-    model : bayesquake.zoo.Model
+    model : bayesquake.model.model.Model
     arrays : mapping
         Its prepared data.
     compared : tuple of str

@@ -18,13 +18,13 @@ import numpy as np
 from arviz_stats.base import array_stats
 
 import bayesquake as bq
-from bayesquake.batch.driver import triage_driver
 from bayesquake.batch.modes import modes_program
 from bayesquake.batch.shard import batched
-from bayesquake.batch.triage import in_lanes
-from bayesquake.inference.compilation import recorded_compilations
+from bayesquake.batch.tiers import in_lanes
+from bayesquake.inference.kernels.compilation import recorded_compilations
+from bayesquake.inference.triage import triage_driver
+from bayesquake.model.priors import resolve_priors
 from bayesquake.models.source_spectra import MODEL, TRIAGE
-from bayesquake.priors import resolve_priors
 
 __all__ = ["measure"]
 

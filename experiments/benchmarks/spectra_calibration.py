@@ -20,7 +20,7 @@ import xarray as xr
 
 import bayesquake as bq
 from bayesquake.batch.evidence import UncertifiedWarning
-from bayesquake.batch.triage import EXACT
+from bayesquake.batch.tiers import EXACT
 from bayesquake.diagnostics.ranks import RANK_DRAWS, calibration_table, ranks_of
 from bayesquake.models.source_spectra import MODEL, TRIAGE_OF_CLUSTERS
 from bayesquake.models.source_spectra.outputs import PoorPairWarning

@@ -11,7 +11,7 @@ import bayesquake as bq
 from bayesquake.models.event_classification.arrays import prepare
 from bayesquake.models.event_classification.classification import class_probabilities
 from bayesquake.models.event_classification.nearest_neighbour import background_probability
-from bayesquake.report.figures import BLUE, GREY, new_figure, styled
+from bayesquake.reporting.figures import BLUE, GREY, new_figure, styled
 
 from .study import model, simulated_catalogue
 

@@ -6,8 +6,8 @@ import numpy as np
 import pandas as pd
 
 import bayesquake as bq
-from bayesquake.report.figures import BLUE, GREY, VERMILION, new_figure, styled
-from bayesquake.zoo import simulate_accepted
+from bayesquake.model.simulation import simulate_accepted
+from bayesquake.reporting.figures import BLUE, GREY, VERMILION, new_figure, styled
 
 from .study import model
 

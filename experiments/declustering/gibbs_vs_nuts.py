@@ -27,7 +27,7 @@ from bayesquake.models.event_classification.likelihood import (
 )
 from bayesquake.models.event_classification.model import log_subcritical
 from bayesquake.models.event_classification.triggering import triggering_kernel
-from bayesquake.target import target_of_arrays
+from bayesquake.targets.target import target_of_arrays
 
 from .study import model, simulated_catalogue
 

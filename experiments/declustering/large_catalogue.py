@@ -8,7 +8,7 @@ from arviz_stats.base import array_stats
 
 from bayesquake.inference.fit import constrained
 from bayesquake.inference.nuts import nuts
-from bayesquake.target import target
+from bayesquake.targets.target import target
 
 from .study import model
 

@@ -20,7 +20,7 @@ from bayesquake.models.event_classification.background import basis_at, cells_of
 from bayesquake.models.event_classification.compensator import transformed_times
 from bayesquake.models.event_classification.likelihood import expected_events
 from bayesquake.models.event_classification.scoring import held_out_scores, window_after
-from bayesquake.report.figures import BLUE, INK, VERMILION, new_figure, styled
+from bayesquake.reporting.figures import BLUE, INK, VERMILION, new_figure, styled
 
 from .study import model
 

@@ -7,10 +7,10 @@ import numpyro.distributions as dist
 
 from bayesquake.diagnostics.calibration import calibrate
 from bayesquake.diagnostics.ranks import calibration_table
-from bayesquake.io.results import write_netcdf
 from bayesquake.models.event_classification.quantities import PRIORS as MODEL_PRIORS
 from bayesquake.models.event_classification.quantities import SHORTEST_C
-from bayesquake.report.calibration import rank_figure
+from bayesquake.reporting.calibration import rank_figure
+from bayesquake.results.netcdf import write_netcdf
 
 from .study import model
 

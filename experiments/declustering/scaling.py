@@ -21,7 +21,7 @@ from bayesquake.models.event_classification.pairs import (
 )
 from bayesquake.models.event_classification.temporal import triggered_rate_in_time
 from bayesquake.models.event_classification.triggering import triggering_kernel
-from bayesquake.report.figures import COLOURS, new_figure, styled
+from bayesquake.reporting.figures import COLOURS, new_figure, styled
 
 __all__ = ["run"]
 

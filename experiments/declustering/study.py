@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 
 from bayesquake.experiments import entries
-from bayesquake.zoo import load_model
+from bayesquake.model.registry import load_model
 
 __all__ = ["CONFIG", "model", "open_study", "simulated_catalogue"]
 

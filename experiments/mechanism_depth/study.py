@@ -4,9 +4,9 @@ import warnings
 from pathlib import Path
 
 from bayesquake.experiments import entries
+from bayesquake.model.registry import load_model
 from bayesquake.models.orientation_dependence.arrays import prepare
 from bayesquake.models.orientation_dependence.data import ExchangedAxesWarning
-from bayesquake.zoo import load_model
 
 __all__ = ["CONFIG", "mechanism_arrays", "open_study"]
 

@@ -13,8 +13,8 @@ import numpyro.distributions as dist
 
 from bayesquake.diagnostics.calibration import calibrate
 from bayesquake.diagnostics.ranks import calibration_table
-from bayesquake.io.results import write_netcdf
-from bayesquake.zoo import load_model
+from bayesquake.model.registry import load_model
+from bayesquake.results.netcdf import write_netcdf
 
 __all__ = ["BACKENDS", "DESIGN", "PRIORS", "run"]
 

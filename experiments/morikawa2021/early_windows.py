@@ -3,10 +3,10 @@
 import numpy as np
 import pandas as pd
 
-from bayesquake.io.results import write_netcdf
+from bayesquake.model.priors import resolve_priors
+from bayesquake.model.registry import load_model
 from bayesquake.physics.detection_function import detection_probability
-from bayesquake.priors import resolve_priors
-from bayesquake.zoo import load_model
+from bayesquake.results.netcdf import write_netcdf
 
 from . import figures
 from .study import curve_band, fit_window, read_window, stack

@@ -4,9 +4,9 @@ import dataclasses
 
 from bayesquake.diagnostics.calibration import calibrate
 from bayesquake.diagnostics.ranks import calibration_table
-from bayesquake.io.results import write_netcdf
-from bayesquake.report.calibration import rank_figure
-from bayesquake.zoo import load_model
+from bayesquake.model.registry import load_model
+from bayesquake.reporting.calibration import rank_figure
+from bayesquake.results.netcdf import write_netcdf
 
 from . import (
     calibration,

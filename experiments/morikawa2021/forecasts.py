@@ -7,8 +7,8 @@ import pandas as pd
 import xarray as xr
 from scipy.stats import poisson
 
-from bayesquake.io.results import write_netcdf
 from bayesquake.models.aftershock_rate.forecast import interval, log_score
+from bayesquake.results.netcdf import write_netcdf
 
 from . import figures
 from .no_detection import naive_forecast

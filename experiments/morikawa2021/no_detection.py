@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
-from bayesquake.io.results import write_netcdf
+from bayesquake.results.netcdf import write_netcdf
 
 from . import figures
 from .estimators import b_aki, expected_count, fit_omori

@@ -3,7 +3,7 @@
 import numpy as np
 import pandas as pd
 
-from bayesquake.io.results import write_netcdf
+from bayesquake.results.netcdf import write_netcdf
 
 from . import figures
 from .estimators import b_positive

@@ -13,12 +13,12 @@ import xarray as xr
 
 from bayesquake.experiments.entries import accompanying_data, require_file
 from bayesquake.inference.fit import DRIVERS, constrained
-from bayesquake.io.provenance import provenance
+from bayesquake.model.registry import load_model
 from bayesquake.models.aftershock_rate.forecast import log_expected_count
 from bayesquake.models.aftershock_rate.grid import EARLIEST_DAYS, padded_length
 from bayesquake.models.aftershock_rate.simulate import simulate
-from bayesquake.target import target_of_arrays
-from bayesquake.zoo import load_model
+from bayesquake.results.provenance import provenance
+from bayesquake.targets.target import target_of_arrays
 
 __all__ = [
     "CONFIG",

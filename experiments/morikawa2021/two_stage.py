@@ -3,8 +3,8 @@
 import numpy as np
 import pandas as pd
 
-from bayesquake.io.results import write_netcdf
 from bayesquake.models.aftershock_rate.two_stage import fit_two_stage
+from bayesquake.results.netcdf import write_netcdf
 
 from . import figures
 from .study import fit_window, read_window, stack

@@ -11,8 +11,8 @@ import jax
 
 from bayesquake.diagnostics.reference import make_reference, open_reference
 from bayesquake.experiments.entries import chosen_entries
-from bayesquake.io.results import write_netcdf
-from bayesquake.zoo import load_model
+from bayesquake.model.registry import load_model
+from bayesquake.results.netcdf import write_netcdf
 
 from .drivers import driver_table
 

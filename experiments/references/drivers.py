@@ -26,7 +26,7 @@ def driver_table(model, reference):
 
     Parameters
     ----------
-    model : bayesquake.zoo.Model
+    model : bayesquake.model.model.Model
     reference : xarray.DataTree
 
     Returns

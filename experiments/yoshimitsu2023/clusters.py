@@ -14,9 +14,9 @@ import numpyro
 import pandas as pd
 
 import bayesquake as bq
+from bayesquake.model.registry import load_model
 from bayesquake.models.source_spectra.likelihood import log_f_density
 from bayesquake.models.source_spectra.model import cluster_spectra
-from bayesquake.zoo import load_model
 
 from . import figures
 from .study import draw_truth

@@ -24,9 +24,10 @@ import numpyro
 import pandas as pd
 from jax.scipy.special import digamma
 
+from bayesquake.model.model import Problems
+from bayesquake.model.registry import load_model
 from bayesquake.models.source_spectra import independent
 from bayesquake.models.source_spectra.model import pair_location
-from bayesquake.zoo import Problems, load_model
 
 from . import figures
 from .study import PARAMETERS, coverage_error, draw_truth, pair_draws, recovery, simulate_pairs

@@ -11,8 +11,8 @@ import numpy as np
 import pandas as pd
 
 import bayesquake as bq
+from bayesquake.model.registry import load_model
 from bayesquake.models.source_spectra.outputs import PoorPairWarning
-from bayesquake.zoo import load_model
 
 from . import figures
 

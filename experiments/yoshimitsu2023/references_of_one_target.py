@@ -14,8 +14,8 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
+from bayesquake.model.registry import load_model
 from bayesquake.models.source_spectra.spectrum import SHAPES, log_source_spectrum
-from bayesquake.zoo import load_model
 
 from . import figures
 from .study import draw_truth, pair_draws

@@ -8,8 +8,8 @@ import numpy as np
 import pandas as pd
 
 import bayesquake as bq
+from bayesquake.model.registry import load_model
 from bayesquake.models.source_spectra.spectrum import RUPTURE_MODELS, log_stress_drop
-from bayesquake.zoo import load_model
 
 from . import figures
 from .study import draw_truth, recovery, simulate_pairs

@@ -7,11 +7,11 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
-from bayesquake.batch.triage import TriageSettings, triage
+from bayesquake.batch.tiers import TriageSettings, triage
 from bayesquake.experiments import entries
+from bayesquake.model.registry import load_model
 from bayesquake.models.source_spectra import TRIAGE
-from bayesquake.target import target
-from bayesquake.zoo import load_model
+from bayesquake.targets.target import target
 
 __all__ = [
     "CONFIG",
@@ -70,7 +70,7 @@ def pair_draws(study, model, dataset, **options):
     Parameters
     ----------
     study : bayesquake.experiments.entries.Study
-    model : bayesquake.zoo.Model
+    model : bayesquake.model.model.Model
         ``source_spectra``, or with another likelihood of the same parameters.
     dataset : xarray.Dataset
         Of pairs.

@@ -13,8 +13,8 @@ from scipy.stats import truncnorm
 
 import bayesquake as bq
 from bayesquake.experiments.entries import DataAbsentError
+from bayesquake.model.registry import load_model
 from bayesquake.models.source_spectra.outputs import PoorPairWarning
-from bayesquake.zoo import load_model
 
 from . import figures
 from .study import PARAMETERS, draw_truth, simulate_pairs

@@ -1,6 +1,6 @@
 """Aftershock rate, b-value and time-varying detection of an early catalogue, jointly."""
 
-from bayesquake.zoo import Model, SmallProblem, Whitening
+from bayesquake.model.model import Model, SmallProblem, Whitening
 
 from . import data, figures, grid, outputs, simulate, whitening
 from .model import aftershock_rate

@@ -6,7 +6,7 @@ The second paragraph of each docstring is the caption in the report.
 import numpy as np
 from scipy.stats import binom
 
-from bayesquake.report.figures import (
+from bayesquake.reporting.figures import (
     BLUE,
     INK,
     VERMILION,

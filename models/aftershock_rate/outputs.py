@@ -8,8 +8,8 @@ import numpy as np
 import xarray as xr
 
 from bayesquake.errors import OptionError
+from bayesquake.model.model import Folds
 from bayesquake.physics.detection_function import detection_probability, magnitude_cdf
-from bayesquake.zoo import Folds
 
 from .forecast import log_expected_count
 from .grid import interpolate, time_bins

@@ -2,7 +2,7 @@
 
 import jax.numpy as jnp
 
-from bayesquake.zoo import Quantity
+from bayesquake.model.model import Quantity
 
 from .forecast import log_expected_count
 from .model import MAGNITUDE_OF_COUNT

@@ -13,7 +13,7 @@ import xarray as xr
 from scipy.special import ndtr
 
 from bayesquake.errors import OptionError, SimulationError
-from bayesquake.priors import resolve_priors
+from bayesquake.model.priors import resolve_priors
 
 from .gp import matern32
 from .grid import EARLIEST_DAYS

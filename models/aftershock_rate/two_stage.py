@@ -29,9 +29,9 @@ from scipy.optimize import minimize
 from scipy.special import log_ndtr
 
 from bayesquake.errors import BayesquakeError, OptionError, PriorError
+from bayesquake.model.priors import read_priors, resolve_priors
 from bayesquake.physics.detection_function import log_detected_density, log_detected_fraction
 from bayesquake.physics.omori import log_exprel, omori_utsu_log_rate
-from bayesquake.priors import read_priors, resolve_priors
 
 from .forecast import log_expected_count
 

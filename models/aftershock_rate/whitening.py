@@ -83,7 +83,7 @@ def condition(base, data, priors, mode):
 
     Parameters
     ----------
-    base : bayesquake.target.Target
+    base : bayesquake.targets.target.Target
         The model in its own unconstrained coordinates.
     data : grid.CatalogueArrays
     priors : dict of numpyro.distributions.Distribution

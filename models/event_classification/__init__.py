@@ -1,6 +1,6 @@
 """Bayesian space-time ETAS: which events are background, and which triggered which."""
 
-from bayesquake.zoo import Model, SmallProblem, Whitening
+from bayesquake.model.model import Model, SmallProblem, Whitening
 
 from . import answers, arrays, data, figures, outputs, simulate, whitening
 from .model import event_classification

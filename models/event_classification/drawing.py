@@ -12,7 +12,7 @@ from matplotlib.colors import LinearSegmentedColormap, to_rgba
 from matplotlib.dates import AutoDateLocator, ConciseDateFormatter, date2num
 from matplotlib.patches import Polygon
 
-from bayesquake.report.figures import BLUE, GREY, INK, VERMILION
+from bayesquake.reporting.figures import BLUE, GREY, INK, VERMILION
 
 from .background import CELLS
 from .projection import near_longitude, to_geographic

@@ -10,7 +10,7 @@ from matplotlib.colors import LogNorm
 from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 
-from bayesquake.report.figures import (
+from bayesquake.reporting.figures import (
     BLUE,
     GREY,
     INK,

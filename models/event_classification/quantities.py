@@ -4,8 +4,8 @@ import math
 
 import jax.numpy as jnp
 
-from bayesquake.priors import Prior
-from bayesquake.zoo import Quantity
+from bayesquake.model.model import Quantity
+from bayesquake.model.priors import Prior
 
 __all__ = ["PRIORS", "QUANTITIES", "calibrated"]
 

@@ -10,7 +10,7 @@ import jax
 import numpy as np
 
 from bayesquake.errors import OptionError, SimulationError, SupercriticalError
-from bayesquake.priors import resolve_priors
+from bayesquake.model.priors import resolve_priors
 
 from .arrays import prepare, reference_magnitude, sources_in_time
 from .background import make_field

@@ -19,7 +19,7 @@ import numpyro.distributions as dist
 from jax.flatten_util import ravel_pytree
 from jax.scipy.linalg import solve_triangular
 
-from bayesquake.inference.mode import find_mode
+from bayesquake.inference.kernels.mode import find_mode
 
 from .likelihood import log_intensity, log_magnitude_density
 
@@ -44,7 +44,7 @@ def condition(base, data, priors):
 
     Parameters
     ----------
-    base : bayesquake.target.Target
+    base : bayesquake.targets.target.Target
         The model in its own unconstrained coordinates.
     data : arrays.Catalogue
     priors : dict of numpyro.distributions.Distribution

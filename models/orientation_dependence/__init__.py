@@ -1,7 +1,7 @@
 """Whether, and how, the orientation of focal mechanisms depends on depth."""
 
-from bayesquake.priors import Prior
-from bayesquake.zoo import Model, SmallProblem, Whitening
+from bayesquake.model.model import Model, SmallProblem, Whitening
+from bayesquake.model.priors import Prior
 
 from . import arrays, data, figures, outputs, simulate, whitening
 from .model import orientation_dependence

@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 from scipy.stats import chi2
 
-from bayesquake.batch.newton import newton_mode
+from bayesquake.inference.kernels.newton import newton_mode
 
 from .likelihood import log_kernel, slopes
 from .sinkhorn import require_converged

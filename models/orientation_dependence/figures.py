@@ -5,7 +5,7 @@ The second paragraph of each docstring is the caption in the report.
 
 import numpy as np
 
-from bayesquake.report.figures import BLUE, GREY, INK, VERMILION, new_figure, styled
+from bayesquake.reporting.figures import BLUE, GREY, INK, VERMILION, new_figure, styled
 
 __all__ = [
     "FIGURES",

@@ -16,7 +16,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from bayesquake.errors import OptionError
-from bayesquake.priors import resolve_priors
+from bayesquake.model.priors import resolve_priors
 
 from .arrays import standardised
 from .data import as_dataset

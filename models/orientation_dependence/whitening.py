@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 
-from bayesquake.batch.newton import newton_mode
+from bayesquake.inference.kernels.newton import newton_mode
 
 from .likelihood import slopes
 
@@ -31,7 +31,7 @@ def condition(base, data, priors):
 
     Parameters
     ----------
-    base : bayesquake.target.Target
+    base : bayesquake.targets.target.Target
     data : arrays.MechanismArrays
     priors : dict of numpyro.distributions.Distribution
     """

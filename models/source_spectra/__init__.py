@@ -4,8 +4,8 @@ import math
 
 import jax.numpy as jnp
 
-from bayesquake.priors import Prior
-from bayesquake.zoo import Model, Problems, SmallProblem
+from bayesquake.model.model import Model, Problems, SmallProblem
+from bayesquake.model.priors import Prior
 
 from . import arrays, data, figures, outputs, quadrature, simulate, slopes
 from .model import pair_location, source_spectra

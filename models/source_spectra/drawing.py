@@ -4,7 +4,7 @@ import numpy as np
 from matplotlib import colormaps
 from matplotlib.ticker import LogLocator, NullFormatter
 
-from bayesquake.report.figures import COLOURS
+from bayesquake.reporting.figures import COLOURS
 
 __all__ = [
     "event_colours",

@@ -9,7 +9,7 @@ import textwrap
 import numpy as np
 from matplotlib.colors import LogNorm
 
-from bayesquake.report.figures import (
+from bayesquake.reporting.figures import (
     BLUE,
     COLOURS,
     GREY,

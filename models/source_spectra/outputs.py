@@ -13,7 +13,7 @@ import numpy as np
 import xarray as xr
 
 from bayesquake.batch.convergence import convergence
-from bayesquake.priors import resolve_priors
+from bayesquake.model.priors import resolve_priors
 
 from .arrays import in_form, stress_drop_options
 from .dispersion import discrepancy, discrepancy_cumulants, tail_probability
@@ -89,7 +89,7 @@ def complete(
         β at the source (m/s); with it, stress drops are computed.
     rupture_models : str or sequence of str
         Among which k is unknown, see `arrays.prepare`.
-    priors : mapping of str to bayesquake.priors.Prior, optional
+    priors : mapping of str to bayesquake.model.priors.Prior, optional
         Those of the fit, by which the flags judge widths.
 
     Returns

@@ -1,6 +1,6 @@
 """The quantities of the posterior: unit and meaning of each, and those calibrated."""
 
-from bayesquake.zoo import Quantity
+from bayesquake.model.model import Quantity
 
 __all__ = ["QUANTITIES", "calibrated"]
 

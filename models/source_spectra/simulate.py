@@ -12,7 +12,7 @@ import xarray as xr
 
 from bayesquake.errors import OptionError
 from bayesquake.io.catalog import content_hash
-from bayesquake.priors import resolve_priors
+from bayesquake.model.priors import resolve_priors
 
 from .spectrum import RUPTURE_MODELS, SHAPES, STRESS_DROP_FACTOR, log_source_spectrum
 

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from obspy.imaging.beachball import aux_plane
 
+from bayesquake.model.registry import load_model
 from bayesquake.models.orientation_dependence.data import ExchangedAxesWarning
-from bayesquake.zoo import load_model
 
 
 @pytest.fixture(scope="session")

@@ -19,9 +19,9 @@ from bayesquake.errors import (
     OrientationError,
     SinkhornError,
 )
+from bayesquake.model.registry import load_model
 from bayesquake.models.orientation_dependence.arrays import prepare
 from bayesquake.models.orientation_dependence.data import ExchangedAxesWarning, as_dataset
-from bayesquake.zoo import load_model
 
 read = load_model("orientation_dependence").read
 HEADER = "time,latitude,longitude,depth,M,Mw,strike1,dip1,slip1,strike2,dip2,slip2"

@@ -9,6 +9,7 @@ from scipy.special import logsumexp
 from scipy.stats import chi2, kstest
 
 from bayesquake.errors import SinkhornError
+from bayesquake.model.registry import load_model
 from bayesquake.models.orientation_dependence.arrays import prepare
 from bayesquake.models.orientation_dependence.data import as_dataset
 from bayesquake.models.orientation_dependence.estimation import maximum, maximum_likelihood
@@ -23,7 +24,6 @@ from bayesquake.models.orientation_dependence.sinkhorn import (
     require_converged,
 )
 from bayesquake.models.orientation_dependence.statistics import eigenvalues
-from bayesquake.zoo import load_model
 
 THETA = np.array([1.0, -1.0, 1.5, -0.5, -2.0, 0.5, -0.5, 1.0, 0.0, 1.0])
 EVENTS = 150

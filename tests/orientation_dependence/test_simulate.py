@@ -5,10 +5,10 @@ import numpy as np
 import pytest
 
 from bayesquake.errors import OptionError
+from bayesquake.model.registry import load_model
 from bayesquake.models.orientation_dependence.arrays import prepare
 from bayesquake.models.orientation_dependence.estimation import maximum_likelihood
 from bayesquake.models.orientation_dependence.simulate import random_frames, swap
-from bayesquake.zoo import load_model
 
 MODEL = load_model("orientation_dependence")
 

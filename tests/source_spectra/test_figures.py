@@ -14,7 +14,7 @@ from bayesquake.models.source_spectra.arrays import prepare
 from bayesquake.models.source_spectra.figures import FIGURES
 from bayesquake.models.source_spectra.predictive import predictive_band
 from bayesquake.models.source_spectra.simulate import simulate
-from bayesquake.report.figures import VERMILION
+from bayesquake.reporting.figures import VERMILION
 
 pytestmark = pytest.mark.filterwarnings(
     "ignore::bayesquake.models.source_spectra.outputs.PoorPairWarning"

@@ -7,11 +7,11 @@ from scipy.special import digamma
 
 import bayesquake as bq
 from bayesquake.errors import OptionError, SpectraError
+from bayesquake.model.priors import resolve_priors
 from bayesquake.models.source_spectra.model import cluster_spectra, pair_location
 from bayesquake.models.source_spectra.outputs import PoorPairWarning
 from bayesquake.models.source_spectra.simulate import simulate_arrays
 from bayesquake.models.source_spectra.spectrum import RUPTURE_MODELS
-from bayesquake.priors import resolve_priors
 
 MODEL = bq.load_model("source_spectra")
 NAMES = ("ln_fc1", "dln_fc", "ln_moment_ratio")

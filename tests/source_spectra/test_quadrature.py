@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 import bayesquake as bq
+from bayesquake.model.priors import resolve_priors
 from bayesquake.models.source_spectra.quadrature import (
     FINER_AND_FINER,
     applies,
@@ -13,8 +14,7 @@ from bayesquake.models.source_spectra.quadrature import (
     grid_moments,
     pair_grid,
 )
-from bayesquake.priors import resolve_priors
-from bayesquake.target import target_of_arrays
+from bayesquake.targets.target import target_of_arrays
 
 MODEL = bq.load_model("source_spectra")
 PRIORS = {name: prior.distribution() for name, prior in resolve_priors(MODEL).items()}

@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 
 import bayesquake as bq
-from bayesquake.batch.newton import automatic_slopes, newton_mode
+from bayesquake.inference.kernels.newton import automatic_slopes, newton_mode
+from bayesquake.model.priors import resolve_priors
 from bayesquake.models.source_spectra.likelihood import log_f_slopes
 from bayesquake.models.source_spectra.slopes import posterior_slopes
-from bayesquake.priors import resolve_priors
-from bayesquake.target import target_of_arrays
+from bayesquake.targets.target import target_of_arrays
 
 MODEL = bq.load_model("source_spectra")
 PRIORS = {name: prior.distribution() for name, prior in resolve_priors(MODEL).items()}

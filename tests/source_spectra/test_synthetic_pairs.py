@@ -6,8 +6,8 @@ import pytest
 import xarray as xr
 
 import bayesquake as bq
+from bayesquake.model.priors import resolve_priors
 from bayesquake.models.source_spectra.quadrature import grid_moments, pair_grid
-from bayesquake.priors import resolve_priors
 
 MODEL = bq.load_model("source_spectra")
 NAMES = ("ln_fc1", "dln_fc", "ln_moment_ratio")

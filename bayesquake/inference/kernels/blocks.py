@@ -12,8 +12,8 @@ import jax
 import numpy as np
 
 from bayesquake.errors import InitialPointError, OptionError
-from bayesquake.inference.compilation import recorded_compilations
-from bayesquake.inference.draws import Draws
+from bayesquake.inference.kernels.compilation import recorded_compilations
+from bayesquake.results.posteriors import Draws
 
 __all__ = [
     "compiled",
@@ -37,14 +37,14 @@ def run_blocks(
 
     Parameters
     ----------
-    target : bayesquake.target.Target
+    target : bayesquake.targets.target.Target
     program : BlockProgram
     chains, warmup, draws, seed : int
     initial : {"prior", "pathfinder"}
         Where chains start: at dispersed draws of the target, or of Pathfinder's paths.
     progress : callable, optional
         Called as ``progress(done, total, statistics)`` after every block.
-    checkpoint : bayesquake.io.blocks.BlockFolder, optional
+    checkpoint : bayesquake.results.blocks.BlockFolder, optional
 
     Returns
     -------

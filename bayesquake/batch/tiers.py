@@ -32,8 +32,8 @@ from bayesquake.batch.sequential import sequential_draws
 from bayesquake.batch.shard import batched, width_of
 from bayesquake.batch.whitening import Whitened, rewhitened, unwhitened, whitened_density
 from bayesquake.errors import OptionError
+from bayesquake.inference.kernels.blocks import positive_integer
 from bayesquake.inference.nuts import nuts_program
-from bayesquake.inference.run import positive_integer
 
 __all__ = ["STATISTICS", "TIERS", "Triaged", "TriageSettings", "in_lanes", "triage"]
 
@@ -234,7 +234,7 @@ def triage(target, data, *, seed=0, numbers=None, quantities=None, settings=None
 
     Parameters
     ----------
-    target : bayesquake.target.Target
+    target : bayesquake.targets.target.Target
         Its own ``data`` are not used.
     data : pytree of (problem, ...) arrays
         As `Target.log_density` takes them.

@@ -36,7 +36,7 @@ def provenance(model, dataset, configuration, seed):
 
     Parameters
     ----------
-    model : bayesquake.zoo.Model
+    model : bayesquake.model.model.Model
     dataset : xarray.Dataset
     configuration : dict
         Everything needed to repeat the call, JSON-serialisable but for NumPy numbers.

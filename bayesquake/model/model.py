@@ -1,33 +1,10 @@
-"""The registry of models.
-
-A model is a folder of `bayesquake.models` whose ``__init__`` holds
-``MODEL = Model(...)``. The registry finds the folders by looking; adding a model
-edits nothing else.
-"""
+"""What a model is: the contract between the models and the library."""
 
 import dataclasses
-import importlib
-import inspect
-import pkgutil
 from collections.abc import Callable, Mapping
-from importlib import resources
 from typing import Any
 
-from bayesquake.errors import ModelNotFoundError, SimulationError
-
-__all__ = [
-    "Folds",
-    "Model",
-    "Problems",
-    "Quantity",
-    "SmallProblem",
-    "Whitening",
-    "card",
-    "list_models",
-    "load_model",
-    "options_of",
-    "simulate_accepted",
-]
+__all__ = ["Folds", "Model", "Problems", "Quantity", "SmallProblem", "Whitening"]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -163,7 +140,7 @@ class Model:
     generative : callable
         NumPyro model ``(data, priors)``; data are padded arrays, priors distributions.
     priors : mapping
-        Site name to a name in `bayesquake.priors.PRIORS`, or to a `Prior` of the model's own.
+        Site name to a name in `bayesquake.model.priors.PRIORS`, or to a `Prior` of the model's own.
     simulate : callable
         ``(key, design, parameters=None) -> (parameters, dataset)``.
     read : callable
@@ -225,87 +202,3 @@ class Model:
     replicate: Callable | None = None
     problems: Problems | None = None
     small_problems: tuple[SmallProblem, ...] = (SmallProblem(),)
-
-
-def list_models():
-    """Return the names and titles of all models, read from their cards.
-
-    Returns
-    -------
-    dict of str
-    """
-    return {name: card(name).partition("\n")[0].lstrip("# ") for name in _model_names()}
-
-
-def load_model(name):
-    """Return the model of that name.
-
-    Raises
-    ------
-    ModelNotFoundError
-        No such model is installed.
-    """
-    _require(name)
-    return importlib.import_module(f"bayesquake.models.{name}").MODEL
-
-
-def card(name):
-    """Return the model card, as Markdown text.
-
-    Raises
-    ------
-    ModelNotFoundError
-        No such model is installed.
-    """
-    _require(name)
-    return (resources.files("bayesquake.models") / name / "card.md").read_text(encoding="utf-8")
-
-
-def options_of(function):
-    """Return the names of a function's keyword-only options."""
-    return {
-        name
-        for name, parameter in inspect.signature(function).parameters.items()
-        if parameter.kind is inspect.Parameter.KEYWORD_ONLY
-    }
-
-
-ATTEMPTS = 200
-"""Simulations tried before a design is given up."""
-
-
-def simulate_accepted(model, key, design=None, parameters=None, priors=None):
-    """Simulate until the model's own limits on a data set are met.
-
-    Returns
-    -------
-    parameters : dict
-    dataset : xarray.Dataset
-    refused : int
-        Data sets refused before this one.
-
-    Raises
-    ------
-    SimulationError
-        Every attempt was refused.
-    """
-    import jax
-
-    for refused, attempt in enumerate(jax.random.split(key, ATTEMPTS)):
-        try:
-            return *model.simulate(attempt, design, parameters, priors=priors), refused
-        except SimulationError as problem:
-            reason = problem
-    raise SimulationError(f"{ATTEMPTS} simulations in a row were refused; the last: {reason}")
-
-
-def _model_names():
-    package = importlib.import_module("bayesquake.models")
-    return sorted(module.name for module in pkgutil.iter_modules(package.__path__) if module.ispkg)
-
-
-def _require(name):
-    if name not in _model_names():
-        raise ModelNotFoundError(
-            f"there is no model named {name!r}; installed models: {', '.join(_model_names())}"
-        )

@@ -7,8 +7,10 @@ from typing import Any
 
 import xarray as xr
 
-from bayesquake.priors import Prior
-from bayesquake.zoo import Model, load_model, options_of
+from bayesquake.model.model import Model
+from bayesquake.model.options import options_of
+from bayesquake.model.priors import Prior
+from bayesquake.model.registry import load_model
 
 __all__ = ["Configuration", "configuration_of", "described_priors"]
 

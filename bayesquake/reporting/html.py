@@ -15,15 +15,15 @@ import numpy as np
 from xarray import DataTree
 
 from bayesquake.errors import ResultError
-from bayesquake.io.results import replace_when_complete
-from bayesquake.report.figures import (
+from bayesquake.model.registry import card, load_model
+from bayesquake.reporting.figures import (
     STYLE,
     distinct,
     overlap,
     prior_and_posterior,
     traces_and_ranks,
 )
-from bayesquake.zoo import card, load_model
+from bayesquake.results.netcdf import replace_when_complete
 
 __all__ = ["report"]
 
@@ -40,7 +40,7 @@ def report(result, path):
     Parameters
     ----------
     result : xarray.DataTree
-        From `bayesquake.fit`, or `bayesquake.io.results.open_result`.
+        From `bayesquake.fit`, or `bayesquake.results.netcdf.open_result`.
     path : path
         The HTML file, written whole or not at all.
 
@@ -81,7 +81,7 @@ def _render(result):
         "linked": lambda text: Markup(_linked(html.escape(text))),
         "humanised": lambda name: str(name).replace("_", " "),
     }
-    template = resources.files("bayesquake.report") / "report.html.jinja"
+    template = resources.files("bayesquake.reporting") / "report.html.jinja"
     traced = distinct(result["posterior"], names)
     return environment.from_string(template.read_text(encoding="utf-8")).render(
         attributes=dict(result.attrs),

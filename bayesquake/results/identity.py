@@ -4,6 +4,7 @@ import hashlib
 import json
 import os
 from importlib import resources
+from pathlib import Path
 
 import jax
 import numpy as np
@@ -16,7 +17,7 @@ REQUEST = ("model", "seed", "configuration", "model_hash", "data_hash", "arrays_
 """Root attributes of a result that say what was asked."""
 
 VERSIONS = ("bayesquake_version", "package_versions", "key_implementation", "device", "x64")
-SOURCES = ("inference", "physics", "priors.py", "target.py")
+SOURCES = ("inference", "model", "physics", "targets")
 """Parts of the library that decide on the draws, beside the model."""
 
 
@@ -80,11 +81,8 @@ def _parsed(value):
 
 def _library_hash():
     digest = hashlib.sha256()
-    library = resources.files("bayesquake")
-    for name in SOURCES:
-        part = library / name
-        files = [part] if part.is_file() else part.iterdir() if part.is_dir() else []
-        for file in sorted(files, key=lambda file: file.name):
-            if file.name.endswith(".py"):
-                digest.update(file.name.encode() + b"\0" + file.read_bytes())
+    library = Path(str(resources.files("bayesquake")))
+    for room in SOURCES:
+        for file in sorted((library / room).rglob("*.py")):
+            digest.update(str(file.relative_to(library)).encode() + b"\0" + file.read_bytes())
     return digest.hexdigest()

@@ -8,11 +8,11 @@ import numpy as np
 import xarray as xr
 
 from bayesquake.batch.evidence import failures_of, table_of, warn_of_failures
-from bayesquake.batch.triage import TriageSettings, triage
+from bayesquake.batch.tiers import TriageSettings, triage
 from bayesquake.errors import DriverError
-from bayesquake.inference.compilation import recorded_compilations
-from bayesquake.inference.draws import Draws
-from bayesquake.inference.run import positive_integer
+from bayesquake.inference.kernels.blocks import positive_integer
+from bayesquake.inference.kernels.compilation import recorded_compilations
+from bayesquake.results.posteriors import Draws
 
 __all__ = ["triage_driver"]
 
@@ -44,7 +44,7 @@ def triage_driver(
 
     Parameters
     ----------
-    target : bayesquake.target.Target
+    target : bayesquake.targets.target.Target
         With a ``split``.
     chains, draws : int
         Number of chains, and of kept draws in each, for every problem.
@@ -55,7 +55,7 @@ def triage_driver(
     chunk : int
         Problems worked on together; bounds the memory.
     rhat_limit, ess_limit, searches, iterations, importance_draws, pilot, adaptation, width
-        Fields of `bayesquake.batch.triage.TriageSettings`, and so are
+        Fields of `bayesquake.batch.tiers.TriageSettings`, and so are
     trajectory_length, common_leapfrogs, target_accept
         whose defaults stand where nothing is given.
 

@@ -11,7 +11,7 @@ Marquardt 1963, doi:10.1137/0111030 (damping by the scaled diagonal).
 import jax
 import jax.numpy as jnp
 
-from bayesquake.inference.mode import Mode
+from bayesquake.inference.kernels.mode import Mode
 
 __all__ = ["automatic_slopes", "newton_mode"]
 

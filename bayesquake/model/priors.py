@@ -85,7 +85,7 @@ def resolve_priors(model, overrides=None):
 
     Parameters
     ----------
-    model : bayesquake.zoo.Model
+    model : bayesquake.model.model.Model
     overrides : mapping or path, optional
         Site name to `Prior` or NumPyro distribution, or a TOML file.
 
@@ -177,19 +177,19 @@ def _from_distribution(site, distribution):
     if names is None:
         raise PriorError(
             f"the prior of {site!r} is a {type(distribution).__name__}; "
-            "give a bayesquake.priors.Prior or a NumPyro distribution"
+            "give a bayesquake.model.priors.Prior or a NumPyro distribution"
         )
     if "Truncated" in type(distribution).__name__:
         raise PriorError(
             f"the prior of {site!r} is a truncated distribution; write it as "
-            'bayesquake.priors.Prior("TruncatedNormal", (("loc", 2.0), ("scale", 0.3), ...))'
+            'bayesquake.model.priors.Prior("TruncatedNormal", (("loc", 2.0), ("scale", 0.3), ...))'
         )
     try:
         values = tuple((name, float(getattr(distribution, name))) for name in sorted(names))
     except (AttributeError, TypeError) as problem:
         raise PriorError(
             f"the prior of {site!r} cannot be written as numbers; "
-            "give a bayesquake.priors.Prior(family, parameters) instead"
+            "give a bayesquake.model.priors.Prior(family, parameters) instead"
         ) from problem
     return Prior(type(distribution).__name__, values)
 

@@ -17,8 +17,8 @@ from numpyro.handlers import block, seed, substitute, trace
 from numpyro.infer.util import initialize_model, potential_energy
 from numpyro.infer.util import log_density as log_joint_density
 
-from bayesquake.inference.mode import find_mode, mode_from_host
-from bayesquake.priors import resolve_priors
+from bayesquake.inference.kernels.mode import find_mode, mode_from_host
+from bayesquake.model.priors import resolve_priors
 
 __all__ = ["Split", "Target", "target", "target_of_arrays"]
 
@@ -125,11 +125,11 @@ def target(model, dataset, *, priors=None, **options):
 
     Parameters
     ----------
-    model : bayesquake.zoo.Model
+    model : bayesquake.model.model.Model
     dataset : xarray.Dataset
         From ``model.read`` or ``model.simulate``.
     priors : mapping or path, optional
-        Priors in place of the defaults, see `bayesquake.priors.resolve_priors`.
+        Priors in place of the defaults, see `bayesquake.model.priors.resolve_priors`.
     **options
         Options of ``model.prepare``.
 

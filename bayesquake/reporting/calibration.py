@@ -3,7 +3,7 @@
 import numpy as np
 
 from bayesquake.diagnostics.ranks import rank_ecdf
-from bayesquake.report.figures import BLUE, GREY, INK, VERMILION, new_figure, styled
+from bayesquake.reporting.figures import BLUE, GREY, INK, VERMILION, new_figure, styled
 
 __all__ = ["rank_figure"]
 

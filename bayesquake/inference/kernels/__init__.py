@@ -1,0 +1,1 @@
+"""What drivers are made of: compiled blocks, modes, adaptation."""

@@ -1,0 +1,1 @@
+"""Log densities on flat unconstrained vectors, the face for samplers."""
