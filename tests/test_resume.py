@@ -31,8 +31,19 @@ SCALES = np.geomspace(0.1, 10.0, 5)
 IDENTITY = {"seed": 1}
 IN_WARMUP = {"warmup": 10 * BLOCK_LENGTH, "draws": 30}
 IN_DRAWS = {"warmup": BLOCK_LENGTH // 2, "draws": 10 * BLOCK_LENGTH}
-COMMAND_DRAWS = 60 * BLOCK_LENGTH
-"""So many that a busy machine does not end the run before the signal comes."""
+COMMAND_DRAWS = 13 * BLOCK_LENGTH
+SLOW_DISK = """
+import time
+from bayesquake.io.compilation_cache import keep_compilations
+keep_compilations()
+from bayesquake.io.blocks import BlockFolder
+append = BlockFolder.append
+def append_slowly(self, *block):
+    append(self, *block)
+    time.sleep(0.5)
+BlockFolder.append = append_slowly
+"""
+"""Code that leaves a signal the time to come before the run is over, on a fast machine too."""
 
 
 def log_density(position, data):
@@ -211,12 +222,14 @@ def test_a_driver_that_runs_in_one_piece_says_so(tmp_path):
         fit(model, data, resume=True)
 
 
-def command(folder, out, *further):
+def command(folder, out, *further, before=""):
     arguments = ["bayesquake", "fit", "aftershock_rate", str(folder / "data.nc")]
     arguments += ["--out", str(folder / out), "--seed", "1", "--chains", "2"]
     arguments += ["--warmup", str(3 * BLOCK_LENGTH), "--draws", str(COMMAND_DRAWS)]
     arguments += ["--set", "basis_size=12", "--set", "knots=33", *further]
-    call = f"import sys; sys.argv = {arguments!r}; from bayesquake.cli import main; main()"
+    call = (
+        f"{before}\nimport sys; sys.argv = {arguments!r}; from bayesquake.cli import main; main()"
+    )
     cache = {"XDG_CACHE_HOME": str(folder / "cache")}
     others = {name: value for name, value in os.environ.items() if "CACHE" not in name}
     return subprocess.Popen(
@@ -232,11 +245,11 @@ def test_the_command_line_survives_kill_and_interrupt_and_keeps_its_programs(tmp
     small_catalogue().to_netcdf(tmp_path / "data.nc")
     out, blocks = tmp_path / "result.nc", tmp_path / "result.nc.blocks"
 
-    killed = command(tmp_path, "result.nc")
+    killed = command(tmp_path, "result.nc", before=SLOW_DISK)
     assert stop_after(2, killed, blocks, signal.SIGKILL) == -signal.SIGKILL
     assert not out.exists()
 
-    interrupted = command(tmp_path, "result.nc", "--resume")
+    interrupted = command(tmp_path, "result.nc", "--resume", before=SLOW_DISK)
     assert stop_after(5, interrupted, blocks, signal.SIGINT) == 0
     partial = xr.open_datatree(out).load()
     assert partial.attrs["interrupted"] == 1
