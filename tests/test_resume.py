@@ -36,7 +36,7 @@ SLOW_DISK = """
 import time
 from bayesquake.io.compilation_cache import keep_compilations
 keep_compilations()
-from bayesquake.io.blocks import BlockFolder
+from bayesquake.results.blocks import BlockFolder
 append = BlockFolder.append
 def append_slowly(self, *block):
     append(self, *block)
