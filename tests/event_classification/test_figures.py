@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 import bayesquake as bq
+from bayesquake.model.simulation import simulate_accepted
 from bayesquake.models.event_classification import outputs
 from bayesquake.models.event_classification.arrays import prepare
 from bayesquake.models.event_classification.classification import cluster_sizes, roots
@@ -60,7 +61,7 @@ def made(kind):
     parameters = IN_SPACE if space else TRUTH | {"mu": 3e-6, "tau": 1000.0}
     model, rng = bq.load_model("event_classification"), np.random.default_rng(4)
     design |= HISTORY if field else {}
-    truth, dataset, _ = bq.zoo.simulate_accepted(model, jax.random.key(5), design, parameters)
+    truth, dataset, _ = simulate_accepted(model, jax.random.key(5), design, parameters)
     options = {"space": space, "taper": not space}
     if field:
         dataset = geographic(dataset)

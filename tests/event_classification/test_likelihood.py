@@ -8,6 +8,7 @@ from scipy.integrate import quad
 
 import bayesquake as bq
 from bayesquake.errors import OptionError
+from bayesquake.model.priors import Prior
 from bayesquake.models.event_classification.arrays import prepare
 from bayesquake.models.event_classification.compensator import (
     terms_and_times,
@@ -172,10 +173,7 @@ def test_at_the_mode_background_probabilities_balance_the_background(model, simu
 def test_at_the_maximum_of_the_likelihood_as_many_events_are_expected_as_seen(model, simulated):
     """Scaling μ and k together moves both terms alike: with flat priors Λ = n at the maximum."""
     dataset = simulated[1]
-    wide = {
-        name: bq.priors.Prior("Normal", (("loc", 0.0), ("scale", 1e4)))
-        for name in ("log_mu", "log_k")
-    }
+    wide = {name: Prior("Normal", (("loc", 0.0), ("scale", 1e4))) for name in ("log_mu", "log_k")}
     target = bq.target(model, dataset, priors=wide)
     values = target.constrain(jnp.zeros(target.dim), target.data)
     expected = float(jax.jit(expected_events)(values, target.data))
