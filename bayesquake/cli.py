@@ -430,7 +430,7 @@ def is_complete(path, model, dataset, arguments):
     ResultError
         It holds the whole result of another; the message names the difference.
     """
-    from bayesquake.inference.fit import planned
+    from bayesquake.inference.plan import planned
     from bayesquake.results.identity import difference, request
     from bayesquake.results.netcdf import open_result
 

@@ -19,7 +19,8 @@ import bayesquake as bq
 from bayesquake.batch.convergence import convergence
 from bayesquake.batch.evidence import UncertifiedWarning
 from bayesquake.batch.pad import buckets
-from bayesquake.batch.tiers import TriageSettings, triage
+from bayesquake.batch.tiers import triage
+from bayesquake.batch.triaged import TriageSettings
 from bayesquake.errors import OptionError, ResultError
 from bayesquake.inference.kernels.compilation import recorded_compilations
 from bayesquake.inference.kernels.newton import automatic_slopes, newton_mode
@@ -118,7 +119,7 @@ def test_two_separate_modes_are_not_certified_and_one_is():
     assert made.modes.tolist() == [1, 2]
     assert made.tier[0] > 0
     assert made.tier[1] == 0
-    assert made.r_hat[1] > LENIENT.rhat_limit
+    assert made.evidence.r_hat[1] > LENIENT.rhat_limit
 
 
 def test_impossible_data_leave_the_other_problems_as_they_are():

@@ -11,25 +11,31 @@ from bayesquake.diagnostics.predictive import (
 )
 from bayesquake.diagnostics.ranks import RANK_DRAWS, calibration_table
 from bayesquake.errors import ResultError
-from bayesquake.inference.laplace import pareto_k
+from bayesquake.results.checks import Check, as_group, failing, rows_of, worst
+from bayesquake.results.evidence import (
+    LARGEST_CHECKED,
+    chain_checks,
+    field_error,
+    largest_error,
+    pareto_k,
+)
 
 CHAINS, DRAWS = 4, 1000
 
 
-def result_of(draws, energy=None, diverging=None, interrupted=0):
+def result_of(draws, energy=None, diverging=None, missing=0, **further):
     rng = np.random.default_rng(0)
     lead = draws.shape
     energy = rng.normal(size=lead) if energy is None else energy
     diverging = np.zeros(lead, bool) if diverging is None else diverging
-    dims = ("chain", "draw")
-    tree = xr.DataTree.from_dict(
+    posterior = xr.Dataset({"x": (("chain", "draw"), draws, {"units": "km"})}).assign(further)
+    statistics = {"energy": energy, "diverging": diverging}
+    return xr.DataTree.from_dict(
         {
-            "posterior": xr.Dataset({"x": (dims, draws, {"units": "km"})}),
-            "sample_stats": xr.Dataset({"energy": (dims, energy), "diverging": (dims, diverging)}),
+            "posterior": posterior,
+            "checks": as_group(chain_checks(posterior, statistics, missing)),
         }
     )
-    tree.attrs["interrupted"] = interrupted
-    return tree
 
 
 def independent_draws(seed=1):
@@ -64,7 +70,7 @@ def test_divergences_a_stuck_energy_and_an_interruption_each_fail():
     energy = np.cumsum(independent_draws(), axis=1)
     assert failed(result_of(independent_draws(), diverging=diverging)) == {"divergences"}
     assert failed(result_of(independent_draws(), energy=energy)) == {"E-BFMI"}
-    assert failed(result_of(independent_draws(), interrupted=1)) == {"finished"}
+    assert failed(result_of(independent_draws(), missing=7)) == {"missing draws"}
 
 
 def test_monte_carlo_error_of_independent_draws_is_sd_over_root_n():
@@ -73,8 +79,8 @@ def test_monte_carlo_error_of_independent_draws_is_sd_over_root_n():
     assert row["unit"] == "km"
 
 
-def test_a_result_without_posterior_is_an_error():
-    with pytest.raises(ResultError, match="posterior"):
+def test_a_result_without_evidence_is_an_error():
+    with pytest.raises(ResultError, match="checks"):
         check(xr.DataTree())
 
 
@@ -137,11 +143,87 @@ def test_uniform_ranks_are_calibrated_and_central_ranks_are_not():
 def test_latents_are_shown_and_do_not_decide():
     draws = independent_draws()
     draws[0] += 1.0
-    result = result_of(independent_draws())
-    latents = xr.Dataset({"z": (("chain", "draw"), draws, {"units": "1", "auxiliary": 1})})
-    result["posterior"] = result["posterior"].to_dataset().merge(latents)
-    checks = check(result)
+    latents = (("chain", "draw"), draws, {"units": "1", "auxiliary": 1})
+    checks = check(result_of(independent_draws(), z=latents))
     shown = {row.name: row for row in checks.rows}["R-hat of latents"]
     assert checks.passed
     assert shown.value > 1.01
     assert shown.passed is None
+
+
+def test_a_quantity_that_never_moves_fails_unless_the_model_declares_it_fixed():
+    lead = (("chain", "draw"), np.full((CHAINS, DRAWS), 3.0))
+    assert failed(result_of(independent_draws(), depth=lead)) == {"still quantities"}
+    assert failed(result_of(independent_draws(), depth=(*lead, {"fixed": 1}))) == set()
+
+
+def field(displaced, seed=8):
+    """Return draws of a field of which a few places in one chain are displaced by 1 sd."""
+    draws = np.random.default_rng(seed).normal(size=(CHAINS, DRAWS, LARGEST_CHECKED + 1))
+    draws[0, :, :displaced] += 1.0
+    return ("chain", "draw", "place"), draws
+
+
+def test_a_field_of_any_size_is_checked_at_every_place():
+    assert failed(result_of(independent_draws(), slowness=field(0))) == set()
+    assert failed(result_of(independent_draws(), slowness=field(1))) == {
+        "Monte-Carlo error of fields"
+    }
+
+
+def test_the_error_of_a_field_is_that_of_independent_draws():
+    draws = np.random.default_rng(9).normal(size=(CHAINS, 4000, 200))
+    of_mean = 1 / np.sqrt(CHAINS * 4000)
+    assert of_mean < field_error(draws) < 1.7 * of_mean
+    assert field_error(draws) < largest_error(CHAINS)
+
+
+@pytest.mark.parametrize("length", [100, 1000, 100_000])
+def test_chains_that_disagree_miss_the_limit_of_a_field_however_long_they_are(length):
+    draws = np.random.default_rng(10).normal(size=(CHAINS, length, 1))
+    draws += 3.0 * np.arange(CHAINS)[:, None, None]
+    assert field_error(draws) > largest_error(CHAINS)
+
+
+def of_problems(*rows):
+    tree = xr.DataTree.from_dict({"checks": as_group(rows)})
+    tree["checks"] = tree["checks"].to_dataset().assign_coords(problem=["a", "b", "c"])
+    return tree
+
+
+R_HAT = Check("R-hat", [1.0, np.nan, 1.3], 1.01, "below", "adequacy", "problem", "largest R-hat")
+CHANGE = Check("change", [np.nan, 0.02, np.nan], 0.1, "below", "adequacy", "problem", "on half")
+
+
+def test_one_bad_problem_among_many_fails_and_is_named():
+    report = check(of_problems(R_HAT, CHANGE))
+    row, other = report.rows
+    assert not report.passed
+    assert row.value == 1.3
+    assert "c (1 in all)" in row.meaning
+    assert other.passed
+
+
+def test_a_problem_of_which_no_row_speaks_fails():
+    report = check(of_problems(R_HAT._replace(value=[1.0, np.nan, 1.0])))
+    assert [row.name for row in report.rows if row.passed is False] == ["unexamined problems"]
+    assert "b" in report.rows[-1].meaning
+
+
+def test_a_result_without_a_row_of_adequacy_fails():
+    information = Check("acceptance rate", 0.8)
+    precise = Check("bulk ESS", 4000.0, 400.0, "above", "precision")
+    tree = xr.DataTree.from_dict({"checks": as_group([information, precise])})
+    assert {row.name for row in check(tree).rows if row.passed is False} == {"unexamined"}
+
+
+def test_a_number_that_is_none_fails():
+    assert failing(Check("E-BFMI", np.nan, 0.3, "above", "adequacy"))
+
+
+def test_rows_return_from_their_group():
+    stored = rows_of(as_group([R_HAT, CHANGE]))
+    for row, again in zip((R_HAT, CHANGE), stored, strict=True):
+        assert np.array_equal(row.value, again.value, equal_nan=True)
+        assert row._replace(value=0) == again._replace(value=0)
+    assert worst(R_HAT) == 1.3

@@ -19,8 +19,7 @@ from bayesquake.inference.kernels.adaptation import (
     UPDATE_METRIC,
     warmup_stages,
 )
-from bayesquake.inference.kernels.blocks import compiled
-from bayesquake.inference.kernels.compilation import recorded_compilations
+from bayesquake.inference.kernels.compilation import compiled, recorded_compilations
 from bayesquake.inference.kernels.mode import find_mode
 from bayesquake.inference.laplace import laplace
 from bayesquake.inference.mclmc import mclmc, mclmc_program

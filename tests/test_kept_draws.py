@@ -32,9 +32,9 @@ def test_draws_outlive_an_error_in_what_is_derived_from_them(tmp_path):
     assert np.array_equal(stored["posterior"]["theta"], whole["posterior"]["theta"])
     bq.report(stored, tmp_path / "kept.html")
     assert "no such figure" in (tmp_path / "kept.html").read_text()
-    failed = [row for row in bq.check(stored).rows if row.name == "derived outputs"]
+    failed = [row for row in bq.check(stored).rows if row.name == "failed derived outputs"]
     assert "ZeroDivisionError: no such figure" in failed[0].meaning
-    assert not any(row.name == "derived outputs" for row in bq.check(whole).rows)
+    assert not any(row.name == "failed derived outputs" for row in bq.check(whole).rows)
 
 
 @pytest.mark.parametrize(

@@ -52,9 +52,10 @@ def test_a_fit_from_the_file_alone_draws_the_same(stored, model):
 def test_the_checks_name_uncertified_problems(stored):
     result = bq.open_result(stored)
     assert bq.check(result).passed
-    result["triage"]["tier"][0] = 0
-    failed = [row.name for row in bq.check(result).rows if row.passed is False]
-    assert failed == ["uncertified problems"]
+    result["checks"]["r_hat"][0] = 1.2
+    failed = [row for row in bq.check(result).rows if row.passed is False]
+    assert [row.name for row in failed] == ["R-hat"]
+    assert "small (1 in all)" in failed[0].meaning
 
 
 @pytest.mark.parametrize("command", ["check", "provenance", "report"])
@@ -64,5 +65,5 @@ def test_every_command_takes_the_file(command, stored, tmp_path):
     assert ended.exit_code == 0, ended.output
     if out:
         page = (tmp_path / "report.html").read_text()
-        assert "uncertified problems" in page
+        assert "worst of 3 problems" in page
         assert "theta" in page

@@ -18,6 +18,8 @@ from bayesquake.models.aftershock_rate.figures import FIGURES
 from bayesquake.reporting import html as report_html
 from bayesquake.reporting.figures import distinct, overlap
 from bayesquake.reporting.html import report
+from bayesquake.results.checks import as_group
+from bayesquake.results.evidence import weight_check
 
 TRUTH = {
     "log_K": -4.4,
@@ -193,7 +195,8 @@ def test_an_approximate_result_says_so(result, tmp_path, without_figures):
         return group[["lp"]].assign(log_weight=group["lp"] - group["energy"])
 
     copy = changed(result, approximate)
-    copy.attrs |= {"approximate": 1, "pareto_k": 0.91}
+    copy["checks"] = as_group([weight_check(0.91)])
+    copy.attrs["approximate"] = 1
     report(copy, tmp_path / "report.html")
     words = (tmp_path / "report.html").read_text(encoding="utf-8")
     assert "approximate" in words

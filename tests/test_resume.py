@@ -17,10 +17,11 @@ import xarray as xr
 from bayesquake.cli import RESUME
 from bayesquake.errors import DriverError, OptionError, ResultError
 from bayesquake.inference.chees import chees
-from bayesquake.inference.fit import fit, planned
+from bayesquake.inference.fit import fit
 from bayesquake.inference.kernels.blocks import BLOCK_LENGTH
 from bayesquake.inference.mclmc import mclmc
 from bayesquake.inference.nuts import nuts
+from bayesquake.inference.plan import planned
 from bayesquake.model.registry import load_model
 from bayesquake.model.simulation import simulate_accepted
 from bayesquake.results.blocks import MANIFEST, BlockFolder

@@ -1,26 +1,44 @@
-"""What a triage found about each problem, as a table, and in words where it found too little."""
+"""What speaks for the draws of each of many problems, and in words where it is too little."""
 
+import functools
 import warnings
+from typing import Any, NamedTuple
 
+import jax
 import numpy as np
-import xarray as xr
 
-from bayesquake.batch.tiers import TIERS
+from bayesquake.batch.convergence import Convergence, convergence
+from bayesquake.batch.lanes import in_lanes
+from bayesquake.batch.shard import batched
+from bayesquake.inference.smc import evidence_checks
+from bayesquake.results.checks import Check, failing
+from bayesquake.results.evidence import (
+    LARGEST_CHECKED,
+    divergence_check,
+    energy_check,
+    error_check,
+    ess_check,
+    field_error,
+    largest_error,
+    rhat_check,
+    still_check,
+)
 
-__all__ = ["MEANINGS", "UncertifiedWarning", "failures_of", "table_of", "warn_of_failures"]
+__all__ = [
+    "Evidence",
+    "UncertifiedWarning",
+    "checks_of",
+    "energy_fraction",
+    "evidence_of_draws",
+    "failures_of",
+    "no_evidence",
+    "warn_of_failures",
+]
 
-MEANINGS = {
-    "tier": "tier that certified the problem, 0 if none did",
-    "r_hat": "largest rank-normalised split R-hat of the quantities",
-    "ess_bulk": "smallest bulk effective sample size of the quantities",
-    "ess_tail": "smallest tail effective sample size of the quantities",
-    "pareto_k": "Pareto k-hat of importance weights of the Gaussian at the mode",
-    "modes": "modes found whose log density is within 10 of the best",
-    "curvature": "smallest eigenvalue of the negative Hessian at the best mode",
-    "divergences": "divergent trajectories among the draws",
-    "gradients": "gradient evaluations",
-}
-"""Variables of the group ``triage``."""
+LARGEST_CHANGE = 0.1
+"""Move of a mean or a standard deviation, in standard deviations, when the nodes of a rule are
+halved, beyond which its draws are not taken for exact. The rules whose draws these are converge so
+fast that with all nodes the error is far below it."""
 
 NAMED_IN_WARNING = 10
 
@@ -29,38 +47,189 @@ class UncertifiedWarning(UserWarning):
     """Some problems have no certified posterior."""
 
 
-def table_of(triaged, dim="problem"):
-    """Return the evidence for every problem.
+class Evidence(NamedTuple):
+    """Numbers that speak for the draws of every problem, NaN where one does not apply.
+
+    Attributes
+    ----------
+    r_hat, ess_bulk, ess_tail : (problem,)
+        Worst of the scalars and small arrays of quantities.
+    field_error : (problem,)
+        Largest Monte-Carlo error of a mean or standard deviation of a larger array.
+    still : (problem,)
+        Number of quantities that never move.
+    divergences : (problem,)
+        Share of trajectories that diverged.
+    e_bfmi : (problem,)
+        Of the worst chain.
+    change : (problem,)
+        Move of exact draws' moments when the nodes of their rule are halved.
+    smallest_ess, spread : (problem,)
+        Of sequential Monte Carlo, see `bayesquake.inference.smc.evidence_checks`.
+    """
+
+    r_hat: Any
+    ess_bulk: Any
+    ess_tail: Any
+    field_error: Any
+    still: Any
+    divergences: Any
+    e_bfmi: Any
+    change: Any
+    smallest_ess: Any
+    spread: Any
+
+
+def no_evidence(problems):
+    """Return that nothing speaks for any of so many problems."""
+    return Evidence(*np.full((len(Evidence._fields), problems), np.nan))
+
+
+def checks_of(evidence, settings, dim="problem"):
+    """Return evidence as rows, those that apply to some problem.
 
     Parameters
     ----------
-    triaged : bayesquake.batch.tiers.Triaged
+    evidence : Evidence
+    settings : bayesquake.batch.triaged.TriageSettings
+        With the limits.
     dim : str
         Name of the problem axis.
 
     Returns
     -------
-    xarray.Dataset
-        The variables `MEANINGS`, (problem,).
+    tuple of Check
     """
-    table = xr.Dataset(
-        {
-            name: (dim, getattr(triaged, name), {"units": "1", "long_name": meaning})
-            for name, meaning in MEANINGS.items()
-        }
+    rows = (
+        rhat_check(evidence.r_hat, settings.rhat_limit, dim),
+        ess_check("bulk ESS", evidence.ess_bulk, settings.least_ess, dim),
+        ess_check("tail ESS", evidence.ess_tail, settings.least_ess, dim),
+        error_check(evidence.field_error, largest_error(settings.chains), dim),
+        still_check(evidence.still, over=dim),
+        divergence_check(evidence.divergences, dim),
+        energy_check(evidence.e_bfmi, dim),
+        Check(
+            "change on half the nodes",
+            evidence.change,
+            LARGEST_CHANGE,
+            "below",
+            "adequacy",
+            dim,
+            "of a mean or sd of exact draws, in posterior sd",
+        ),
+        *evidence_checks(evidence.smallest_ess, evidence.spread, dim),
     )
-    table["tier"].attrs |= {
-        "flag_values": np.arange(len(TIERS)),
-        "flag_meanings": " ".join(tier.replace(" ", "_") for tier in TIERS),
-    }
-    return table
+    return tuple(row for row in rows if not np.isnan(row.value).all())
 
 
-def failures_of(table, dim="problem"):
-    """Return why each problem that is not certified is not, by name."""
+def evidence_of_draws(positions, data, judged, fixed, width):
+    """Return the evidence that lies in the draws themselves.
+
+    Parameters
+    ----------
+    positions : (problem, chain, draw, dim)
+    data : pytree of (problem, ...)
+    judged : callable or None
+        ``(position, data) -> dict`` of the quantities that must converge; the coordinates if None.
+    fixed : collection of str
+        Quantities that may be the same in every draw.
+    width : int
+        Problems worked on together.
+
+    Returns
+    -------
+    Evidence
+    """
+
+    def lane(lane):
+        positions, data = lane
+        values = {"position": positions} if judged is None else _values(judged)(positions, data)
+        found = [_of_quantity(np.asarray(values[name]), name in fixed) for name in sorted(values)]
+        r_hat, bulk, tail, error, still = (np.stack(column) for column in zip(*found, strict=True))
+        return no_evidence(len(positions))._replace(
+            r_hat=_over_quantities(np.fmax, r_hat),
+            ess_bulk=_over_quantities(np.fmin, bulk),
+            ess_tail=_over_quantities(np.fmin, tail),
+            field_error=_over_quantities(np.fmax, error),
+            still=still.sum(axis=0).astype(float),
+        )
+
+    return in_lanes(lane, (positions, data), width)
+
+
+def _over_quantities(worst_of, values):
+    return worst_of.reduce(values, axis=0)
+
+
+def _of_quantity(draws, fixed):
+    """Return R-hat, bulk and tail ESS, error as a field, and whether at rest, of every problem."""
+    flat = draws.reshape(*draws.shape[:3], -1)
+    problems, *_, size = flat.shape
+    moving = (np.ptp(flat, axis=(1, 2)) != 0) & ~np.isnan(flat).all(axis=(1, 2))
+    still = ~moving.any(axis=1) & (not fixed)
+    unknown = np.full(problems, np.nan)
+    if size > LARGEST_CHECKED:
+        errors = np.array([field_error(of_problem) for of_problem in flat])
+        return unknown, unknown, unknown, np.where(moving.any(axis=1), errors, np.nan), still
+    by_element = np.moveaxis(flat, -1, 1).reshape(problems * size, *flat.shape[1:3])
+    chosen = moving.ravel()
+    found = Convergence(*np.full((3, problems * size), np.nan))
+    if chosen.any():
+        for values, statistic in zip(found, convergence(by_element[chosen]), strict=True):
+            values[chosen] = statistic
+    r_hat, bulk, tail = (values.reshape(problems, size) for values in found)
+    return (
+        np.fmax.reduce(np.where(moving & np.isnan(r_hat), np.inf, r_hat), axis=1),
+        np.fmin.reduce(np.where(moving & np.isnan(bulk), 0.0, bulk), axis=1),
+        np.fmin.reduce(np.where(moving & np.isnan(tail), 0.0, tail), axis=1),
+        unknown,
+        still,
+    )
+
+
+@functools.cache
+def _values(judged):
+    over_chains = jax.vmap(jax.vmap(judged, (0, None)), (0, None))
+    return batched(over_chains, (0, 0))
+
+
+def energy_fraction(energy):
+    """Return the E-BFMI of the worst chain of every problem; energies (problem, chain, step).
+
+    References
+    ----------
+    Betancourt 2016, doi:10.48550/arXiv.1604.00695, equation 25.
+    """
+    variance = energy.var(axis=2, ddof=1)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        fraction = (np.diff(energy, axis=2) ** 2).mean(axis=2) / variance
+    return np.nan_to_num(fraction, nan=0.0, posinf=0.0).min(axis=1)
+
+
+def failures_of(checks, tier, names):
+    """Return why each problem that is not certified is not, by name.
+
+    Parameters
+    ----------
+    checks : sequence of Check
+        Over the problems.
+    tier : (problem,) int
+        0 where nothing certified the problem.
+    names : sequence of str
+
+    Returns
+    -------
+    dict of str
+    """
+    missed = [failing(row) for row in checks]
     return {
-        str(row[dim].item()): _reason({name: row[name].item() for name in MEANINGS})
-        for row in (table.isel({dim: i}) for i in np.flatnonzero(table["tier"] == 0))
+        str(names[i]): ", ".join(
+            f"{row.name} {row.value[i]:.4g} (must be {row.sense} {row.limit:g})"
+            for row, fails in zip(checks, missed, strict=True)
+            if fails[i]
+        )
+        or "the log density is not finite at any starting point; check its data"
+        for i in np.flatnonzero(np.asarray(tier) == 0)
     }
 
 
@@ -73,20 +242,6 @@ def warn_of_failures(failures, problems, stacklevel=3):
     """
     if failures:
         warnings.warn(_listing(failures, problems), UncertifiedWarning, stacklevel=stacklevel)
-
-
-def _reason(row):
-    if np.isnan(row["r_hat"]):
-        return "the log density is not finite at any starting point; check its data"
-    reason = (
-        f"R-hat {row['r_hat']:.3f}, effective sample size {row['ess_bulk']:.0f} in the bulk and "
-        f"{row['ess_tail']:.0f} in the tails"
-    )
-    if row["modes"] > 1:
-        reason += f", {row['modes']} modes"
-    if row["divergences"]:
-        reason += f", {row['divergences']} divergences"
-    return reason
 
 
 def _listing(failures, problems):

@@ -10,16 +10,16 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 import xarray as xr
 
-from bayesquake.batch.evidence import failures_of, table_of, warn_of_failures
+from bayesquake.batch.evidence import Evidence, checks_of, failures_of, warn_of_failures
 from bayesquake.batch.fleet import importable_name, imported, on_workers
+from bayesquake.batch.lanes import in_lanes
 from bayesquake.batch.pad import buckets, joined, stacked
 from bayesquake.batch.shard import batched, width_of
-from bayesquake.batch.tiers import TriageSettings, in_lanes, triage
-from bayesquake.diagnostics.convergence import LARGEST_CHECKED
+from bayesquake.batch.tiers import triage
+from bayesquake.batch.triaged import TriageSettings, table_of
 from bayesquake.errors import OptionError, ResultError, with_nearest
 from bayesquake.inference.kernels.blocks import positive_integer
 from bayesquake.inference.kernels.compilation import recorded_compilations
@@ -31,6 +31,7 @@ from bayesquake.results.identity import arrays_hash, difference
 from bayesquake.results.netcdf import open_result, write_netcdf
 from bayesquake.results.posteriors import STATISTIC_MEANINGS
 from bayesquake.results.provenance import dataset_hash, model_hash, provenance
+from bayesquake.results.schema import assemble, variable_attributes
 from bayesquake.targets.target import target_of_arrays
 
 __all__ = ["fit_many"]
@@ -100,7 +101,7 @@ def fit_many(
         Folder where finished chunks are kept, made if need be; the same call with the same
         folder goes on after them.
     **options
-        Options of ``model.prepare`` and fields of `bayesquake.batch.tiers.TriageSettings`.
+        Options of ``model.prepare`` and fields of `bayesquake.batch.triaged.TriageSettings`.
 
     Returns
     -------
@@ -159,7 +160,10 @@ def fit_many(
     groups["triage"]["data_hash"] = ("problem", hashes, attributes)
 
     groups["observed_data"] = gathered(datasets, names)
-    result = xr.DataTree.from_dict({name: groups[name] for name in sorted(groups)})
+    evidence = groups.pop("evidence")
+    checks = checks_of(
+        Evidence(*(evidence[name].to_numpy() for name in Evidence._fields)), settings
+    )
     configuration = {
         "model": model.name,
         "driver": "triage",
@@ -173,16 +177,16 @@ def fit_many(
             "source": f"{len(datasets)} data sets",
         }
     )
-    failures = failures_of(groups["triage"])
-    result.attrs = provenance(model, everything, configuration, seed) | {
+    failures = failures_of(checks, groups["triage"]["tier"], names)
+    warn_of_failures(failures, len(datasets))
+    attributes = provenance(model, everything, configuration, seed) | {
         "gradient_count": int(groups["triage"]["gradients"].sum()),
         "compile_seconds": compiled.seconds,
         "run_seconds": time.perf_counter() - began - compiled.seconds,
         "failures": json.dumps(failures, ensure_ascii=False),
         "interrupted": 0,
     }
-    warn_of_failures(failures, len(datasets))
-    return result
+    return assemble(groups, checks, attributes)
 
 
 def fit_chunk(model, task):
@@ -191,7 +195,7 @@ def fit_chunk(model, task):
     Returns
     -------
     dict of xarray.Dataset
-        Groups ``posterior``, ``sample_stats`` and ``triage``.
+        Groups ``posterior``, ``sample_stats``, ``triage`` and ``evidence``.
     """
     problems = [jax.tree.map(lambda a, i=i: a[i], task.arrays) for i in range(len(task.numbers))]
     target = target_of_arrays(model, problems[0], task.priors)
@@ -201,7 +205,6 @@ def fit_chunk(model, task):
         data,
         seed=task.seed,
         numbers=task.numbers,
-        quantities=_checked(target, model, data),
         settings=task.settings,
     )
     constrain = _over_draws(target.constrain)
@@ -211,7 +214,11 @@ def fit_chunk(model, task):
     return {
         "posterior": _by_draw(
             {
-                name: (draws, model.quantities[name].dims, _attributes(model.quantities[name]))
+                name: (
+                    draws,
+                    model.quantities[name].dims,
+                    variable_attributes(model.quantities[name]),
+                )
                 for name, draws in values.items()
             }
         ),
@@ -222,6 +229,9 @@ def fit_chunk(model, task):
             }
         ),
         "triage": table_of(triaged),
+        "evidence": xr.Dataset(
+            {name: ("problem", values) for name, values in triaged.evidence._asdict().items()}
+        ),
     }
 
 
@@ -332,27 +342,6 @@ def _split(model, options, chains, draws):
     return settings, {name: value for name, value in options.items() if name in taken}
 
 
-def _checked(target, model, data):
-    """Return the function of the quantities that must converge, those `check` looks at."""
-    one = jax.tree.map(lambda values: values[0], data)
-    shapes = jax.eval_shape(target.constrain, jnp.zeros(target.dim), one)
-    names = tuple(
-        name
-        for name, shape in sorted(shapes.items())
-        if not model.quantities[name].auxiliary and shape.size <= LARGEST_CHECKED
-    )
-    return _quantities(target.constrain, names)
-
-
-@functools.cache
-def _quantities(constrain, names):
-    def quantities(position, data):
-        values = constrain(position, data)
-        return jnp.concatenate([jnp.ravel(values[name]) for name in names])
-
-    return quantities
-
-
 @functools.cache
 def _over_draws(constrain):
     return batched(jax.vmap(jax.vmap(constrain, (0, None)), (0, None)), (0, 0))
@@ -368,11 +357,3 @@ def _by_draw(variables):
         },
         coords=dict(zip(("chain", "draw"), map(np.arange, shape), strict=True)),
     )
-
-
-def _attributes(quantity):
-    return {
-        "units": quantity.unit,
-        "long_name": quantity.meaning,
-        "auxiliary": int(quantity.auxiliary),
-    }

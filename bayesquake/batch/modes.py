@@ -12,7 +12,7 @@ import jax
 import jax.numpy as jnp
 from blackjax.diagnostics import psis_weights
 
-from bayesquake.inference.kernels.blocks import compiled
+from bayesquake.inference.kernels.compilation import compiled
 from bayesquake.inference.kernels.mode import find_mode
 from bayesquake.inference.kernels.newton import automatic_slopes, newton_mode
 

@@ -10,11 +10,13 @@ import functools
 import jax
 import numpy as np
 
+from bayesquake.batch.evidence import no_evidence
 from bayesquake.batch.shard import batched
 from bayesquake.inference.smc import (
     LARGEST_INCREMENTS,
     MOVES,
     TARGET_ESS,
+    evidence_spread,
     smc_program,
     whole_likelihood,
 )
@@ -39,6 +41,8 @@ def sequential_draws(target, keys, data, chains, draws):
         NaN where the likelihood does not enter in 1000 increments.
     log_density, acceptance : (problem, chain, draw)
     gradients : (problem,)
+    evidence : Evidence
+        Of the runs alone.
     """
     start, increment = smc_program(
         target.log_prior, whole_likelihood(target.log_likelihood), MOVES, TARGET_ESS
@@ -55,7 +59,12 @@ def sequential_draws(target, keys, data, chains, draws):
         if arrived.all():
             break
     positions = np.where(arrived[:, None, None, None], np.asarray(state.particles), np.nan)
-    return positions, np.asarray(state.log_density), np.asarray(state.acceptance), gradients
+    evidence = no_evidence(len(positions))._replace(
+        smallest_ess=np.asarray(state.smallest_ess).min(axis=1),
+        spread=evidence_spread(np.asarray(state.log_evidence)),
+    )
+    log_density, acceptance = np.asarray(state.log_density), np.asarray(state.acceptance)
+    return positions, log_density, acceptance, gradients, evidence
 
 
 @functools.cache

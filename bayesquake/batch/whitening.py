@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from bayesquake.inference.kernels.blocks import compiled
+from bayesquake.inference.kernels.compilation import compiled
 
 __all__ = ["Whitened", "rewhitened", "unwhitened", "whitened_density"]
 

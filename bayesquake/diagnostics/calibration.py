@@ -20,8 +20,9 @@ from bayesquake.diagnostics.replicates import fit_replicates
 from bayesquake.diagnostics.simulations import from_posterior, from_prior
 from bayesquake.errors import OptionError
 from bayesquake.inference.chees import FEWEST_CHAINS
-from bayesquake.inference.fit import driver_named, split_options
+from bayesquake.inference.drivers import driver_named
 from bayesquake.inference.kernels.blocks import positive_integer
+from bayesquake.inference.plan import split_options
 from bayesquake.model.priors import resolve_priors
 from bayesquake.results.netcdf import write_netcdf
 from bayesquake.results.provenance import dataset_hash, model_hash
@@ -116,7 +117,7 @@ def calibrate(
         "options": options,
     }
     _require_plain(settings)
-    split = split_options(model, driver_named(driver), options)
+    split = split_options(model, driver_named(driver, model), options)
     if posterior is not None and (priors or design or split["prepare"]):
         raise OptionError(
             "calibration at a posterior takes priors, design and options from that fit; leave out "

@@ -1,9 +1,8 @@
-"""Convergence of a result: R-hat, effective sample size, Monte-Carlo error, divergences.
+"""The checks of a result as its own evidence states them, and a table of its quantities.
 
 References
 ----------
-Vehtari et al. 2021, doi:10.1214/20-BA1221 (rank-normalised R-hat, bulk and tail ESS);
-Betancourt 2016, doi:10.48550/arXiv.1604.00695 (E-BFMI).
+Vehtari et al. 2021, doi:10.1214/20-BA1221 (rank-normalised R-hat, bulk and tail ESS).
 """
 
 import dataclasses
@@ -13,26 +12,21 @@ import pandas as pd
 from arviz_stats.base import array_stats
 
 from bayesquake.errors import ResultError
+from bayesquake.results.checks import failing, rows_of, worst
+from bayesquake.results.evidence import TAIL_OPTIONS
 
 __all__ = ["CheckReport", "CheckRow", "check", "scalar_names", "summary_table", "with_elements"]
 
-RHAT_LIMIT = 1.01
-ESS_PER_CHAIN = 100
-ENERGY_LIMIT = 0.3
-DIVERGENCE_LIMIT = 0.001
-PARETO_LIMIT = 0.7
-TAIL = (0.05, 0.95)
-TAIL_OPTIONS = {"method": "tail", "prob": TAIL}
 MOST_ELEMENTS = 16
 """Elements of an array of quantities up to which each is a scalar of its own in tables."""
 
-LARGEST_CHECKED = 1000
-"""Arrays of more elements are maps of the other quantities and not checked again."""
+NAMED = 5
+"""Problems that a row names."""
 
 
 @dataclasses.dataclass(frozen=True)
 class CheckRow:
-    """One check: its value, the threshold in words, the verdict (None: for information)."""
+    """One check: its (worst) value, the threshold in words, the verdict (None: information)."""
 
     name: str
     value: float
@@ -123,11 +117,7 @@ def summary_table(result):
 
 
 def check(result):
-    """Check a result against the thresholds of a trustworthy posterior.
-
-    Scalars and arrays of the model's quantities alike enter; the worst value of each
-    statistic decides. Auxiliary latents, coordinates of a representation rather than
-    quantities of the science, are shown and do not decide.
+    """Check a result against the limits that its own evidence states.
 
     Parameters
     ----------
@@ -136,105 +126,60 @@ def check(result):
     Returns
     -------
     CheckReport
+        Every row of the group ``checks``, and what the rows leave unexamined.
 
     Raises
     ------
     ResultError
-        The result lacks a posterior.
+        The result has no group ``checks``.
     """
-    posterior, statistics = _posterior(result), result["sample_stats"].to_dataset()
-    if result.attrs.get("approximate", 0):
-        return CheckReport((*_approximation_rows(result), *_derived_rows(result)))
-    ending = (*_quality_rows(result), *_derived_rows(result), _finished_row(result))
-    if "triage" in result.children:
-        return CheckReport((*_triage_rows(result), *ending))
-    quantities = posterior.filter_by_attrs(auxiliary=lambda flag: flag != 1)
-    rows = [
-        _worst(quantities, "R-hat", array_stats.rhat, {}, np.max, RHAT_LIMIT),
-        _worst(quantities, "bulk ESS", array_stats.ess, {"method": "bulk"}, np.min, None),
-        _worst(quantities, "tail ESS", array_stats.ess, TAIL_OPTIONS, np.min, None),
-    ]
-    latents = posterior.filter_by_attrs(auxiliary=1)
-    if latents.data_vars:
-        row = _worst(latents, "R-hat of latents", array_stats.rhat, {}, np.max, RHAT_LIMIT)
-        rows.append(dataclasses.replace(row, passed=None))
-    if "diverging" in statistics:
-        divergent = float(statistics["diverging"].mean())
-        rows.append(_divergence_row(divergent))
-    if "energy" in statistics:
-        energy = float(
-            np.min(array_stats.bfmi(statistics["energy"].to_numpy(), chain_axis=0, draw_axis=1))
-        )
-        rows.append(
-            CheckRow(
-                "E-BFMI",
-                energy,
-                f"> {ENERGY_LIMIT}",
-                energy > ENERGY_LIMIT,
-                "how well momentum draws explore the energy, worst chain",
-            )
-        )
-    return CheckReport((*rows, *ending))
+    if "checks" not in result.children:
+        raise ResultError("the result has no group 'checks'; make it with `bayesquake fit`")
+    group = result["checks"].to_dataset()
+    rows = rows_of(group)
+    read = tuple(_read(row, group) for row in rows)
+    return CheckReport((*read, *_unexamined(rows, group)))
 
 
-def _triage_rows(result):
-    """Yield the rows of many problems, each of which has been certified or not."""
-    table, statistics = result["triage"].to_dataset(), result["sample_stats"].to_dataset()
-    uncertified = int((table["tier"] == 0).sum())
-    yield CheckRow(
-        "uncertified problems",
-        float(uncertified),
-        "0",
-        uncertified == 0,
-        f"of {table['tier'].size} problems, those whose chains do not agree",
-    )
-    for name, title, worst in (
-        ("r_hat", "R-hat", table["r_hat"].max()),
-        ("ess_bulk", "bulk ESS", table["ess_bulk"].min()),
-        ("ess_tail", "tail ESS", table["ess_tail"].min()),
-    ):
-        yield CheckRow(title, float(worst), "", None, f"worst of all problems, {name}")
-    divergent = float(statistics["diverging"].mean())
-    yield _divergence_row(divergent)
-
-
-def _divergence_row(divergent):
+def _read(row, group):
+    """Return a row of evidence as a reader sees it."""
+    missed = failing(row)
+    meaning = row.meaning
+    if row.over:
+        meaning += f", worst of {missed.size} {row.over}s"
+        if missed.any():
+            meaning += f"; misses it: {_names(row.over, missed, group)}"
+    sign = "<" if row.sense == "below" else ">"
+    decides = row.kind != "information"
     return CheckRow(
-        "divergences",
-        divergent,
-        f"< {DIVERGENCE_LIMIT:.1%} of draws",
-        divergent < DIVERGENCE_LIMIT,
-        "share of trajectories that left the energy surface",
+        name=row.name,
+        value=worst(row),
+        threshold=f"{sign} {row.limit:g}" if decides else "",
+        passed=not missed.any() if decides else None,
+        meaning=meaning,
     )
 
 
-def _quality_rows(result):
-    """Yield how much of the data a model's own criteria object to."""
-    if "quality" not in result.children:
-        return
-    for name, flag in result["quality"].data_vars.items():
-        if flag.dtype.kind not in "bi":
-            continue
-        share, limit = float(flag.mean()), flag.attrs.get("largest_share")
-        yield CheckRow(
-            str(name),
-            share,
-            "" if limit is None else f"< {limit:.0%} of the data",
-            None if limit is None else share < float(limit),
-            flag.attrs.get("long_name", ""),
-        )
+def _unexamined(rows, group):
+    """Yield a row if nothing speaks of the adequacy of the result, or of some of its problems."""
+    adequacy = [row for row in rows if row.kind == "adequacy"]
+    if not adequacy:
+        meaning = "no row of this result speaks of its adequacy, so that it has not been checked"
+        yield CheckRow("unexamined", 1.0, "< 1", False, meaning)
+    for dim in sorted({row.over for row in adequacy if row.over}):
+        values = np.array([np.asarray(row.value, float) for row in adequacy if row.over == dim])
+        silent = np.isnan(values).all(axis=0)
+        if silent.any():
+            meaning = f"{dim}s whose adequacy no row speaks of: {_names(dim, silent, group)}"
+            yield CheckRow(f"unexamined {dim}s", float(silent.sum()), "< 1", False, meaning)
 
 
-def _derived_rows(result):
-    """Yield a row if the model's own outputs failed after sampling."""
-    if reason := result.attrs.get("derived_failure"):
-        yield CheckRow("derived outputs", 0.0, "1", False, str(reason))
-
-
-def _finished_row(result):
-    finished = not result.attrs["interrupted"]
-    meaning = "whether the run was left to its end"
-    return CheckRow("finished", float(finished), "1", finished, meaning)
+def _names(dim, chosen, group):
+    """Return the names of the first of the chosen problems, and how many there are."""
+    places = np.flatnonzero(chosen)
+    names = group[dim].to_numpy()[places] if dim in group.coords else places
+    named = ", ".join(map(str, names[:NAMED]))
+    return f"{named}{', ...' if places.size > NAMED else ''} ({places.size} in all)"
 
 
 def _posterior(result):
@@ -243,41 +188,5 @@ def _posterior(result):
     return result["posterior"].to_dataset()
 
 
-def _approximation_rows(result):
-    k = float(result.attrs["pareto_k"])
-    yield CheckRow(
-        "Pareto k-hat",
-        k,
-        f"< {PARETO_LIMIT}",
-        k < PARETO_LIMIT,
-        "tail of the importance weights of the approximation",
-    )
-
-
 def _of_chains(statistic, draws, **options):
     return float(statistic(draws, chain_axis=0, draw_axis=1, **options))
-
-
-def _worst(posterior, name, statistic, options, worst_of, upper):
-    """Return the row of the worst value over every varying element of the posterior."""
-    values, labels = [], []
-    for variable, draws in posterior.data_vars.items():
-        flat = draws.to_numpy().reshape(*draws.shape[:2], -1).astype(float)
-        varying = np.ptp(flat, axis=(0, 1)) > 0
-        if varying.size > LARGEST_CHECKED or not varying.any():
-            continue
-        found = np.asarray(
-            statistic(flat[:, :, varying], chain_axis=0, draw_axis=1, **options), float
-        )
-        values.append(worst_of(np.where(np.isfinite(found), found, np.inf if upper else 0.0)))
-        labels.append(str(variable))
-    worst = int(np.argmax(values) if upper else np.argmin(values))
-    value = float(values[worst])
-    limit = upper if upper else float(ESS_PER_CHAIN * posterior.sizes["chain"])
-    return CheckRow(
-        name,
-        value,
-        f"< {limit}" if upper else f"> {limit:g}",
-        value < limit if upper else value > limit,
-        f"worst of all quantities, here {labels[worst]}",
-    )

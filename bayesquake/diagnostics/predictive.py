@@ -16,11 +16,12 @@ import xarray as xr
 from arviz_stats.base import array_stats
 from scipy.special import logsumexp
 
-from bayesquake.diagnostics.convergence import PARETO_LIMIT
 from bayesquake.errors import ResultError
-from bayesquake.inference.fit import constrained, driver_named
+from bayesquake.inference.constrained import constrained
+from bayesquake.inference.drivers import driver_named
 from bayesquake.model.registry import list_models, load_model
 from bayesquake.results.configuration import configuration_of
+from bayesquake.results.evidence import PARETO_LIMIT
 from bayesquake.targets.target import target_of_arrays
 
 __all__ = ["leave_one_out", "posterior_predictive_pvalues"]
@@ -90,7 +91,7 @@ def _refits(result, folds, seed):
         raise ResultError(f"{model.name} defines no folds, so none can be left out")
     configuration = configuration_of(result, model)
     full = model.prepare(configuration.dataset, **configuration.prepare_options)
-    driver = driver_named(configuration.driver)
+    driver = driver_named(configuration.driver, model)
     terms_of = jax.jit(jax.vmap(lambda values: model.folds.terms(values, full)))
     for fold in folds:
         target = target_of_arrays(model, model.folds.without(full, fold), configuration.priors)

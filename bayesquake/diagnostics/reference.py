@@ -17,7 +17,7 @@ from arviz_stats.base import array_stats
 
 from bayesquake.diagnostics.convergence import MOST_ELEMENTS
 from bayesquake.errors import ReferencePosteriorError
-from bayesquake.inference.fit import constrained
+from bayesquake.inference.constrained import constrained
 from bayesquake.inference.nuts import nuts
 from bayesquake.model.priors import resolve_priors
 from bayesquake.results.configuration import configuration_of, described_priors

@@ -13,7 +13,7 @@ import numpy as np
 
 from bayesquake.errors import DriverError, InitialPointError
 from bayesquake.inference.chees import chees_program, require_chains
-from bayesquake.inference.fit import driver_named
+from bayesquake.inference.drivers import driver_named
 from bayesquake.inference.kernels.blocks import run_blocks_of_many
 from bayesquake.inference.mclmc import mclmc_program, require_dimensions
 from bayesquake.inference.nuts import nuts_program

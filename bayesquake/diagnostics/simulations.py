@@ -20,7 +20,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from bayesquake.errors import DriverError, OptionError, SimulationError
-from bayesquake.inference.kernels.blocks import mapped
+from bayesquake.inference.kernels.compilation import mapped
 from bayesquake.model.options import options_of
 from bayesquake.model.priors import resolve_priors
 from bayesquake.model.simulation import ATTEMPTS, simulate_accepted

@@ -84,7 +84,7 @@ def chees(
 
     Returns
     -------
-    Draws
+    Found
 
     Raises
     ------

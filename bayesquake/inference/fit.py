@@ -1,63 +1,30 @@
 """Fit a model to a data set: target, driver, constrained draws, result."""
 
-import importlib
 import time
 import warnings
-from collections.abc import Callable
-from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import xarray as xr
 
-from bayesquake.errors import DriverError, OptionError, with_nearest
-from bayesquake.inference.chees import chees
-from bayesquake.inference.kernels.blocks import mapped
+from bayesquake.errors import DriverError, OptionError
+from bayesquake.inference.constrained import constrained, prior_draws
 from bayesquake.inference.kernels.compilation import recorded_compilations
-from bayesquake.inference.laplace import laplace
-from bayesquake.inference.mclmc import mclmc
-from bayesquake.inference.nuts import nuts
-from bayesquake.inference.pathfinder import pathfinder
-from bayesquake.inference.smc import smc
-from bayesquake.inference.svi import svi
+from bayesquake.inference.plan import planned
 from bayesquake.model.options import options_of
 from bayesquake.model.priors import log_priors, resolve_priors
 from bayesquake.results.blocks import BlockFolder
-from bayesquake.results.configuration import described_priors
-from bayesquake.results.identity import arrays_hash, run_identity
-from bayesquake.results.posteriors import STATISTIC_MEANINGS, Draws
-from bayesquake.results.provenance import provenance
+from bayesquake.results.checks import Check
+from bayesquake.results.identity import run_identity
+from bayesquake.results.posteriors import STATISTIC_MEANINGS
+from bayesquake.results.schema import assemble, labelled, with_labels_of
 from bayesquake.targets.target import target_of_arrays
 
-__all__ = [
-    "DRIVERS",
-    "DerivedOutputsWarning",
-    "Plan",
-    "constrained",
-    "fit",
-    "options_of",
-    "planned",
-]
+__all__ = ["DerivedOutputsWarning", "fit"]
 
-DRIVERS: dict[str, Callable[..., Draws]] = {
-    "nuts": nuts,
-    "chees": chees,
-    "mclmc": mclmc,
-    "smc": smc,
-    "pathfinder": pathfinder,
-    "svi": svi,
-    "laplace": laplace,
-}
-TRIAGE = "bayesquake.inference.triage"
-"""Loaded by name when asked for: batches are built upon the other drivers."""
-
-PRIOR_DRAWS = 1000
 OUTPUT_STREAM = 1000
 """Index of the random stream of forecasts and prior draws, apart from the drivers'."""
-
-CHUNK = 500
-"""Draws constrained at once; bounds the memory and fixes the compiled shape."""
 
 
 def fit(
@@ -83,7 +50,8 @@ def fit(
     dataset : xarray.Dataset
         From ``model.read`` or ``model.simulate``.
     driver : str, optional
-        One of `DRIVERS`; the model's recommendation by default.
+        A name in `bayesquake.inference.drivers.DRIVERS`, or of the model's own; the model's
+        recommendation by default.
     chains, warmup, draws : int, optional
         Number of chains, of warm-up steps and of kept draws in each; by default the model's
         recommendation for its own driver, else the driver's.
@@ -133,103 +101,51 @@ def fit(
         )
         kept_blocks = _kept_blocks(plan, checkpoint, resume)
         target = target_of_arrays(model, plan.arrays, priors)
-        made = plan.run(target, seed=seed, progress=progress, **plan.settings, **kept_blocks)
+        found = plan.run(target, seed=seed, progress=progress, **plan.settings, **kept_blocks)
         key_complete, key_prior = jax.random.split(
             jax.random.fold_in(jax.random.key(seed), OUTPUT_STREAM)
         )
-        posterior = constrained(target, made.positions)
+        posterior = constrained(target, found.positions)
         groups, failure = _derived(plan, dataset, posterior, key_complete)
-        groups["posterior"] = _as_dataset(model, posterior).merge(groups["posterior"])
-        prior = _as_dataset(model, _prior_draws(target, key_prior))
-        groups["prior"] = _with_labels_of(groups["posterior"], prior)
+        groups["posterior"] = _by_draw(model, posterior).merge(groups["posterior"])
+        prior = _by_draw(model, prior_draws(target, key_prior))
+        groups["prior"] = with_labels_of(groups["posterior"], prior)
         groups["log_prior"] = _log_priors(resolve_priors(model, priors), posterior)
-        groups["sample_stats"] = _statistics(made)
+        groups["sample_stats"] = _statistics(found)
         groups |= {
-            name: _with_labels_of(groups["posterior"], group) for name, group in made.groups.items()
+            name: with_labels_of(groups["posterior"], group) for name, group in found.groups.items()
         }
-    observed = groups["observed_data"]
-    observed.attrs.update(dataset.attrs)
-    result = xr.DataTree.from_dict({name: groups[name] for name in sorted(groups)})
-    result.attrs = plan.attributes | {
-        "gradient_count": made.gradients,
-        "compile_seconds": compiled.seconds,
-        "run_seconds": time.perf_counter() - began - compiled.seconds,
-        "sampling_seconds": made.run_seconds,
-        "derived_failure": failure,
-        **made.notes,
-    }
-    return result
+        checks = (
+            *found.checks(groups["posterior"]),
+            *quality_checks(groups.get("quality", {})),
+            *failure,
+        )
+    groups["observed_data"].attrs.update(dataset.attrs)
+    return assemble(
+        groups,
+        checks,
+        plan.attributes
+        | {
+            "gradient_count": found.gradients,
+            "compile_seconds": compiled.seconds,
+            "run_seconds": time.perf_counter() - began - compiled.seconds,
+            "sampling_seconds": found.run_seconds,
+            **found.notes,
+        },
+    )
 
 
 class DerivedOutputsWarning(UserWarning):
     """What a model derives from its draws failed; the draws are kept."""
 
 
-class Plan(NamedTuple):
-    """A fit, settled before any sampling.
-
-    Attributes
-    ----------
-    run : callable
-        The driver.
-    settings : dict
-        Its settings.
-    arrays : pytree of arrays
-        The prepared data.
-    completion : callable
-        From ``model.complete``.
-    attributes : dict
-        The provenance.
-    """
-
-    run: Callable[..., Draws]
-    settings: dict[str, Any]
-    arrays: Any
-    completion: Callable
-    attributes: dict[str, Any]
-
-
-def planned(model, dataset, *, driver, chains, warmup, draws, seed, priors, **options):
-    """Return the `Plan` of a fit with these arguments, which are those of `fit`."""
-    if isinstance(seed, bool) or not isinstance(seed, int) or seed < 0:
-        raise OptionError(f"seed = {seed!r} must be an integer of at least 0")
-    prepare_options = {
-        name: value for name, value in options.items() if name in options_of(model.prepare)
-    }
-    arrays = model.prepare(dataset, **prepare_options)
-    recommended = dict(model.recommended(arrays))
-    recommended_driver = recommended.pop("driver")
-    driver_name = recommended_driver if driver is None else driver
-    if driver_name != recommended_driver:
-        recommended = {}
-    run = driver_named(driver_name)
-    split = split_options(model, run, options)
-    sizes = {"chains": chains, "warmup": warmup, "draws": draws}
-    given = {name: size for name, size in sizes.items() if size is not None}
-    settings = _accepted(run, recommended) | _accepted(run, given) | split["driver"]
-
-    resolved = resolve_priors(model, priors)
-    judged = {"priors": resolved} if "priors" in options_of(model.complete) else {}
-    completion = model.complete(dataset, **split["complete"], **judged)
-    configuration = {
-        "model": model.name,
-        "driver": driver_name,
-        "settings": settings,
-        "options": {**split["prepare"], **split["complete"]},
-        "priors": described_priors(resolved),
-    }
-    attributes = provenance(model, dataset, configuration, seed)
-    attributes["arrays_hash"] = arrays_hash(arrays)
-    return Plan(run, settings, arrays, completion, attributes)
-
-
 def _derived(plan, dataset, posterior, key):
-    """Return the model's own groups, and why there are none but the data if they fail.
+    """Return the model's own groups and, if they fail, the data alone with a row that says why.
 
     Draws may have cost hours: no error after them may lose them.
     """
     try:
-        return plan.completion(posterior, jax.tree.map(jnp.asarray, plan.arrays), key), ""
+        return plan.completion(posterior, jax.tree.map(jnp.asarray, plan.arrays), key), ()
     except Exception as problem:
         reason = f"{type(problem).__name__}: {problem}"
         warnings.warn(
@@ -237,7 +153,29 @@ def _derived(plan, dataset, posterior, key):
             DerivedOutputsWarning,
             stacklevel=3,
         )
-        return {"posterior": xr.Dataset(), "observed_data": dataset.copy()}, reason
+        failure = Check("failed derived outputs", 1.0, 1.0, kind="data", meaning=reason)
+        return {"posterior": xr.Dataset(), "observed_data": dataset.copy()}, (failure,)
+
+
+def quality_checks(quality):
+    """Return the rows of a model's own criteria: the share of the data that each objects to.
+
+    Parameters
+    ----------
+    quality : xarray.Dataset
+        Flags, with the attribute ``largest_share`` where a larger share fails the result.
+    """
+    return tuple(
+        Check(
+            str(name).replace("_", " "),
+            float(flag.mean()),
+            flag.attrs.get("largest_share", np.nan),
+            kind="data" if "largest_share" in flag.attrs else "information",
+            meaning=flag.attrs["long_name"],
+        )
+        for name, flag in quality.items()
+        if flag.dtype.kind in "bi"
+    )
 
 
 def _kept_blocks(plan, checkpoint, resume):
@@ -256,73 +194,6 @@ def _kept_blocks(plan, checkpoint, resume):
     return {"checkpoint": folder} if keeps_blocks else {}
 
 
-def driver_named(name):
-    """Return the driver of that name.
-
-    Raises
-    ------
-    DriverError
-        There is none.
-    """
-    if name == "triage":
-        return importlib.import_module(TRIAGE).triage_driver
-    if name not in DRIVERS:
-        known = ", ".join([*DRIVERS, "triage"])
-        raise DriverError(f"driver {name!r} is unknown; choose from {known}")
-    return DRIVERS[name]
-
-
-def split_options(model, driver, options):
-    """Assign options to the driver, ``model.prepare`` and ``model.complete``.
-
-    Raises
-    ------
-    OptionError
-        An option belongs to none of them.
-    """
-    homes = {
-        "driver": options_of(driver) - {"progress", "seed", "checkpoint"},
-        "prepare": options_of(model.prepare),
-        "complete": options_of(model.complete) - {"priors"},
-    }
-    known = set().union(*homes.values())
-    unknown = sorted(set(options) - known)
-    if unknown:
-        read = options_of(model.read)
-        raise OptionError(
-            f"unknown option {with_nearest(unknown, known | read)}; the reader of {model.name} "
-            f"takes {', '.join(sorted(read))}, its fit {', '.join(sorted(known))}"
-        )
-    return {
-        home: {name: value for name, value in options.items() if name in names}
-        for home, names in homes.items()
-    }
-
-
-def constrained(target, positions):
-    """Return constrained draws of all sites, dict of (chain, draw, ...), chunk by chunk."""
-    lead = positions.shape[:2]
-    flat = positions.reshape(-1, target.dim)
-    constrain = mapped(target.constrain)
-    parts = []
-    for first in range(0, len(flat), CHUNK):
-        index = np.arange(first, first + CHUNK) % len(flat)
-        part = constrain(flat[index], target.data)
-        kept = min(CHUNK, len(flat) - first)
-        parts.append({name: np.asarray(values)[:kept] for name, values in part.items()})
-    return {
-        name: np.concatenate([part[name] for part in parts]).reshape(
-            *lead, *parts[0][name].shape[1:]
-        )
-        for name in parts[0]
-    }
-
-
-def _prior_draws(target, key):
-    values = mapped(target.prior_draw)(jax.random.split(key, PRIOR_DRAWS), target.data)
-    return {name: np.asarray(draws)[None] for name, draws in values.items()}
-
-
 def _log_priors(priors, values):
     return xr.Dataset(
         {
@@ -336,37 +207,16 @@ def _log_priors(priors, values):
     )
 
 
-def _as_dataset(model, values):
+def _by_draw(model, values):
     """Label constrained draws with dimensions, units and meanings."""
-    variables = {}
-    for name, draws in values.items():
-        quantity = model.quantities[name]
-        attributes = {
-            "units": quantity.unit,
-            "long_name": quantity.meaning,
-            "auxiliary": int(quantity.auxiliary),
-        }
-        variables[name] = (("chain", "draw", *quantity.dims), draws, attributes)
     chains, draws = next(iter(values.values())).shape[:2]
-    coordinates = {"chain": np.arange(chains), "draw": np.arange(draws)}
-    return xr.Dataset(variables, coords=coordinates)
+    leading = {"chain": np.arange(chains), "draw": np.arange(draws)}
+    return labelled(values, model.quantities, leading)
 
 
-def _with_labels_of(labelled, draws):
-    """Return draws with the coordinates that another data set gives to their dimensions."""
-    own = {"chain", "draw"}
-    return draws.assign_coords(
-        {
-            name: values
-            for name, values in labelled.coords.items()
-            if set(values.dims) <= set(draws.dims) - own
-        }
-    )
-
-
-def _statistics(made):
-    problem = (made.problem_dim,) if made.problem_dim else ()
-    chains, draws = made.positions.shape[:2]
+def _statistics(found):
+    problem = (found.problem_dim,) if found.problem_dim else ()
+    chains, draws = found.statistics["lp"].shape[:2]
     return xr.Dataset(
         {
             name: (
@@ -374,11 +224,7 @@ def _statistics(made):
                 values,
                 {"units": "1", "long_name": STATISTIC_MEANINGS[name]},
             )
-            for name, values in made.statistics.items()
+            for name, values in found.statistics.items()
         },
         coords={"chain": np.arange(chains), "draw": np.arange(draws)},
     )
-
-
-def _accepted(function, settings):
-    return {name: value for name, value in settings.items() if name in options_of(function)}

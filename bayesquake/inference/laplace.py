@@ -12,15 +12,24 @@ import jax.numpy as jnp
 import numpy as np
 
 from bayesquake.errors import DriverError
-from bayesquake.inference.kernels.blocks import initial_positions, positive_integer
+from bayesquake.inference.kernels.blocks import positive_integer
 from bayesquake.inference.kernels.compilation import recorded_compilations
 from bayesquake.inference.kernels.mode import find_mode
-from bayesquake.results.posteriors import Draws
+from bayesquake.inference.kernels.starts import initial_positions
+from bayesquake.results.checks import Check
+from bayesquake.results.evidence import pareto_k, weight_check
+from bayesquake.results.posteriors import Found
 
 __all__ = ["laplace", "laplace_program"]
 
 GRADIENT_TOLERANCE = 1e-2
-"""Largest gradient norm accepted at a mode, in units where the posterior sd is about 1."""
+"""Largest gradient norm accepted at a mode, in posterior standard deviations."""
+
+RIVAL_HEIGHT = 0.05
+"""Largest density at another mode, relative to the best, that a single Gaussian may leave out."""
+
+SAME = 0.5
+"""Ends of searches that are closer than this, in posterior standard deviations, are one mode."""
 
 
 def laplace(target, *, chains=4, draws=1000, starts=4, seed=0, progress=None):
@@ -39,7 +48,7 @@ def laplace(target, *, chains=4, draws=1000, starts=4, seed=0, progress=None):
 
     Returns
     -------
-    Draws
+    Found
         With statistics ``log_weight``, the log importance weight of every draw.
 
     Raises
@@ -56,40 +65,60 @@ def laplace(target, *, chains=4, draws=1000, starts=4, seed=0, progress=None):
         start = initial_positions(target, key_start, starts)
         run = laplace_program(target.log_density, chains * draws)
         found = jax.tree.map(np.asarray, run(key_draw, start, target.data))
-    positions, log_density, log_proposal, norm, iterations, lowest = found
-    if not (np.isfinite(norm) and norm < GRADIENT_TOLERANCE):
-        raise DriverError(
-            f"the search from {starts} starting points ended at a gradient norm of {norm:.3g}, "
-            f"above {GRADIENT_TOLERANCE:g}: no mode was reached; use more starts, or driver nuts"
-        )
+    positions, log_density, log_proposal, norm, iterations, lowest, rival = found
     if not lowest > 0:
         raise DriverError(
-            f"the curvature at the mode has an eigenvalue of {lowest:.3g}, so no Gaussian fits "
-            "there; use driver nuts"
+            f"the curvature where the search from {starts} starting points ended has an eigenvalue "
+            f"of {lowest:.3g}, so no Gaussian fits there; use more starts, or driver nuts"
+        )
+    if not norm < GRADIENT_TOLERANCE:
+        raise DriverError(
+            f"the search from {starts} starting points ended at a gradient norm of {norm:.3g} in "
+            f"posterior sd, above {GRADIENT_TOLERANCE:g}: no mode was reached; use more starts, or "
+            "driver nuts"
         )
     if progress is not None:
         progress(draws, draws, {})
     shape = (chains, draws)
     weight = (log_density - log_proposal).reshape(shape)
-    return Draws(
+    checks = (*mode_checks(norm, lowest, rival), weight_check(pareto_k(weight)))
+    return Found(
         positions=positions.reshape(*shape, -1),
-        log_density=log_density.reshape(shape),
         statistics={"lp": log_density.reshape(shape), "log_weight": weight},
+        checks=lambda posterior: checks,
         gradients=int(iterations) + 2 * target.dim,
         compile_seconds=compiled.seconds,
         run_seconds=time.perf_counter() - began - compiled.seconds,
-        notes={"approximate": 1, "pareto_k": pareto_k(weight), "warmup": 0, "interrupted": 0},
+        notes={"approximate": 1, "warmup": 0, "interrupted": 0},
     )
 
 
-def pareto_k(log_weight):
-    """Return the Pareto k-hat of importance weights; above 0.7 they are unreliable.
-
-    ArviZ smooths the weights exp(-x) of the log likelihoods x that it is given.
-    """
-    from arviz_stats.base import array_stats
-
-    return float(array_stats.psislw(-np.ravel(log_weight))[1])
+def mode_checks(gradient_norm, smallest_eigenvalue, rival):
+    """Return the rows of a mode at which a Gaussian stands."""
+    return (
+        Check(
+            "gradient at the mode",
+            float(gradient_norm),
+            GRADIENT_TOLERANCE,
+            kind="adequacy",
+            meaning="norm of the gradient of the log density, in posterior sd",
+        ),
+        Check(
+            "smallest eigenvalue at the mode",
+            float(smallest_eigenvalue),
+            0.0,
+            "above",
+            "adequacy",
+            meaning="of the negative Hessian, in unconstrained coordinates",
+        ),
+        Check(
+            "height of another mode",
+            float(rival),
+            RIVAL_HEIGHT,
+            kind="adequacy",
+            meaning="density at the best of the other ends of the searches, relative to the mode's",
+        ),
+    )
 
 
 @functools.cache
@@ -106,6 +135,10 @@ def laplace_program(log_density, count):
         precision = -jax.hessian(at)(mode)
         lowest = jnp.linalg.eigvalsh(precision)[0]
         root = jnp.linalg.cholesky(precision)
+        slope = jax.scipy.linalg.solve_triangular(root, jax.grad(at)(mode), lower=True)
+        away = jnp.linalg.norm((modes.position - mode) @ root, axis=1) > SAME
+        other = away & jnp.isfinite(modes.log_density)
+        rival = jnp.where(other, modes.log_density - modes.log_density[best], -jnp.inf).max()
         noise = jax.random.normal(key, (count, mode.size))
         offsets = jax.scipy.linalg.solve_triangular(root, noise.T, lower=True, trans="T").T
         positions = mode + offsets
@@ -118,9 +151,10 @@ def laplace_program(log_density, count):
             positions,
             jax.lax.map(at, positions, batch_size=100),
             log_proposal,
-            modes.gradient_norm[best],
+            jnp.linalg.norm(slope),
             modes.iterations.sum(),
             lowest,
+            jnp.exp(rival),
         )
 
     return jax.jit(run)

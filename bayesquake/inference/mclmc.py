@@ -76,7 +76,7 @@ def mclmc(
 
     Returns
     -------
-    Draws
+    Found
 
     Raises
     ------

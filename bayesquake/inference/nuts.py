@@ -57,7 +57,7 @@ def nuts(
 
     Returns
     -------
-    Draws
+    Found
     """
     program = nuts_program(
         target.log_density,

@@ -29,11 +29,22 @@ from jax.scipy.linalg import solve_triangular
 from jax.scipy.special import logsumexp
 
 from bayesquake.errors import DriverError, OptionError
-from bayesquake.inference.kernels.blocks import compiled, mapped, positive_integer
-from bayesquake.inference.kernels.compilation import recorded_compilations
-from bayesquake.results.posteriors import Draws
+from bayesquake.inference.kernels.blocks import positive_integer
+from bayesquake.inference.kernels.compilation import compiled, mapped, recorded_compilations
+from bayesquake.results.checks import Check
+from bayesquake.results.evidence import chain_checks
+from bayesquake.results.posteriors import Found
 
-__all__ = ["ANNEALS", "MOVES", "TARGET_ESS", "smc", "smc_program", "whole_likelihood"]
+__all__ = [
+    "ANNEALS",
+    "MOVES",
+    "TARGET_ESS",
+    "evidence_checks",
+    "evidence_spread",
+    "smc",
+    "smc_program",
+    "whole_likelihood",
+]
 
 ANNEALS = {
     "tempered": "the whole likelihood to a power that grows from 0 to 1",
@@ -47,6 +58,12 @@ TARGET_ESS = 0.8
 MOVES = 2
 LARGEST_INCREMENTS = 1000
 """Increments after which a run that does not arrive is given up."""
+
+SMALLEST_SHARE = 0.1
+"""Share of particles that must count after an increment; fewer and the cloud is that of a few."""
+
+LARGEST_SPREAD = 1.0
+"""Standard deviation of the log evidence beyond which runs have not seen the same posterior."""
 
 TARGET_ACCEPT = 0.8
 ADAPTATION_RATE = 1.0
@@ -78,6 +95,8 @@ class Runs(NamedTuple):
     log_density, acceptance : (run, particle)
     steps : (run,)
         Gradients per particle of the last increment.
+    smallest_ess : (run,)
+        Smallest effective sample size that an increment left, as a share of the particles.
     """
 
     key: Any
@@ -89,6 +108,7 @@ class Runs(NamedTuple):
     log_density: Any
     acceptance: Any
     steps: Any
+    smallest_ess: Any
 
 
 def smc(
@@ -122,7 +142,7 @@ def smc(
 
     Returns
     -------
-    Draws
+    Found
         Of equal weight; Ctrl-C leaves nothing, as particles short of the posterior are no
         draws from it. The notes hold ``log_evidence``, the log of the mean evidence of the
         runs, ``log_evidence_sd``, the standard deviation over runs of the log evidence of one,
@@ -168,25 +188,70 @@ def smc(
                 progress(_draws_done(shares, draws), draws, {"acceptance_rate": state.acceptance})
         state = jax.tree.map(np.asarray, state._replace(key=None))
     shape = (chains, draws)
-    return Draws(
+    statistics = {
+        "lp": state.log_density,
+        "acceptance_rate": state.acceptance,
+        "step_size": np.broadcast_to(state.step_size[:, None], shape),
+        "log_evidence": np.broadcast_to(state.log_evidence[:, None], shape),
+    }
+    spread = float(evidence_spread(state.log_evidence))
+    evidence = evidence_checks(float(state.smallest_ess.min()), spread)[: min(chains, 2)]
+    return Found(
         positions=state.particles,
-        log_density=state.log_density,
-        statistics={
-            "lp": state.log_density,
-            "acceptance_rate": state.acceptance,
-            "step_size": np.broadcast_to(state.step_size[:, None], shape),
-            "log_evidence": np.broadcast_to(state.log_evidence[:, None], shape),
-        },
+        statistics=statistics,
+        checks=lambda posterior: (*chain_checks(posterior, statistics), *evidence),
         gradients=gradients,
         compile_seconds=compilations.seconds,
         run_seconds=time.perf_counter() - began - compilations.seconds,
         notes={
             "log_evidence": float(np.logaddexp.reduce(state.log_evidence) - np.log(chains)),
-            "log_evidence_sd": float(state.log_evidence.std(ddof=1)) if chains > 1 else np.nan,
+            "log_evidence_sd": spread,
             "increments": len(shares) - 1,
             "warmup": 0,
             "interrupted": 0,
         },
+    )
+
+
+def evidence_spread(log_evidence):
+    """Return the standard deviation over runs, the last axis, NaN for a single one."""
+    runs = log_evidence.shape[-1]
+    return (
+        log_evidence.std(axis=-1, ddof=1) if runs > 1 else np.full(log_evidence.shape[:-1], np.nan)
+    )
+
+
+def evidence_checks(smallest_ess, spread, over=""):
+    """Return the rows of runs of sequential Monte Carlo.
+
+    Parameters
+    ----------
+    smallest_ess : float or (problem,)
+        Smallest effective sample size that an increment left, as a share of the particles.
+    spread : float or (problem,)
+        From `evidence_spread`.
+    over : str
+        Name of the problem axis, if there is one.
+    """
+    return (
+        Check(
+            "smallest ESS of an increment",
+            smallest_ess,
+            SMALLEST_SHARE,
+            "above",
+            "adequacy",
+            over,
+            "share of the particles that still counted when more of the likelihood came in",
+        ),
+        Check(
+            "spread of log evidence",
+            spread,
+            LARGEST_SPREAD,
+            "below",
+            "adequacy",
+            over,
+            "standard deviation of the log evidence over independent runs",
+        ),
     )
 
 
@@ -230,6 +295,7 @@ def smc_program(log_prior, terms, mcmc_steps, target_ess):
             log_density=log_priors + log_terms.sum(axis=-1),
             acceptance=jnp.zeros((runs, count)),
             steps=jnp.zeros(runs, int),
+            smallest_ess=jnp.ones(runs),
         )
 
     def increment(state, data):
@@ -280,6 +346,9 @@ def smc_program(log_prior, terms, mcmc_steps, target_ess):
             log_density=log_priors + log_terms.sum(axis=-1),
             acceptance=acceptance[-1],
             steps=1 + steps.sum(),
+            smallest_ess=jnp.minimum(
+                run.smallest_ess, jnp.exp(log_ess(log_weights)) / weights.size
+            ),
         )
         arrived = run.progress == run.terms.shape[-1]
         stay = run._replace(steps=jnp.zeros_like(run.steps))

@@ -32,10 +32,11 @@ from numpyro.handlers import block as block_sites
 from numpyro.infer import SVI, Trace_ELBO, autoguide, init_to_value
 
 from bayesquake.errors import DriverError, OptionError
-from bayesquake.inference.kernels.blocks import initial_positions, positive_integer
+from bayesquake.inference.kernels.blocks import positive_integer
 from bayesquake.inference.kernels.compilation import recorded_compilations
-from bayesquake.inference.laplace import pareto_k
-from bayesquake.results.posteriors import Draws
+from bayesquake.inference.kernels.starts import initial_positions
+from bayesquake.results.evidence import missing_check, pareto_k, weight_check
+from bayesquake.results.posteriors import Found
 
 __all__ = ["GUIDES", "svi", "svi_program"]
 
@@ -95,7 +96,7 @@ def svi(
 
     Returns
     -------
-    Draws
+    Found
         With statistics ``log_weight``, the log importance weight of every draw. The notes
         hold ``elbo``, that of these draws, ``steps`` and ``converged``.
 
@@ -140,16 +141,19 @@ def svi(
     positions, log_density = positions[usable], log_density[usable]
     log_weight = (log_density - log_proposal[usable]).reshape(chains, draws)
     lp = log_density.reshape(chains, draws)
-    return Draws(
+    checks = (
+        weight_check(pareto_k(log_weight)),
+        missing_check(steps - fit.steps if fit.interrupted else 0, "steps"),
+    )
+    return Found(
         positions=positions.reshape(chains, draws, -1),
-        log_density=lp,
         statistics={"lp": lp, "log_weight": log_weight},
+        checks=lambda posterior: checks,
         gradients=fit.steps * BOUND_DRAWS,
         compile_seconds=compilations.seconds,
         run_seconds=time.perf_counter() - began - compilations.seconds,
         notes={
             "approximate": 1,
-            "pareto_k": pareto_k(log_weight),
             "elbo": float(log_weight.mean()),
             "converged": int(fit.converged),
             "steps": fit.steps,

@@ -22,12 +22,16 @@ class Quantity:
     auxiliary : bool
         Whether it is only a coordinate of the representation, such as white latents: its
         convergence is shown, that of the quantities decides.
+    fixed : bool
+        Whether data or options may leave it the same in every draw; of any other quantity that is
+        a fault.
     """
 
     unit: str
     meaning: str
     dims: tuple[str, ...] = ()
     auxiliary: bool = False
+    fixed: bool = False
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -93,9 +97,11 @@ class Problems:
         ``arrays -> bool``, whether these arrays are independent problems.
     exact : callable, optional
         ``arrays -> (draw, ...)``, for problems on which Markov chains fail: functions of
-        arrays of one problem, ``(key, arrays, priors, count) -> values``, of so many independent
-        draws of the sampled sites, with a leading draw axis. NaN says that a function cannot;
-        the next, dearer one is then tried.
+        arrays of one problem, ``(key, arrays, priors, count) -> (values, change)``: so many
+        independent draws of the sampled sites, with a leading draw axis, and the largest move of
+        their means and standard deviations, in standard deviations, when every second node of the
+        rule behind them is left out, infinite where the rule fails. Where the draws move too far
+        the next, dearer function is tried.
     slopes : callable, optional
         ``arrays -> slopes or None``: a function ``(position, arrays, priors) -> (value, gradient,
         precision)`` of the log posterior of one problem, where formulas beat differentiation.
@@ -179,6 +185,8 @@ class Model:
         For models whose data sets hold many independent posteriors.
     small_problems : tuple of SmallProblem
         Cheap problems, one for every form of the model.
+    drivers : mapping of str to callable
+        The model's own drivers by name, see `bayesquake.inference.drivers`.
     """
 
     name: str
@@ -202,3 +210,4 @@ class Model:
     replicate: Callable | None = None
     problems: Problems | None = None
     small_problems: tuple[SmallProblem, ...] = (SmallProblem(),)
+    drivers: Mapping[str, Callable] = dataclasses.field(default_factory=dict)

@@ -51,7 +51,7 @@ def report(result, path):
     ModelNotFoundError
         The model of the result is not installed.
     """
-    for group in ("posterior", "sample_stats", "observed_data"):
+    for group in ("posterior", "sample_stats", "checks", "observed_data"):
         if group not in result.children:
             raise ResultError(f"the result has no group {group!r}; make it with `bayesquake fit`")
 
@@ -70,7 +70,10 @@ def _render(result):
     model = load_model(result.attrs["model"])
     verdict, arrays = check(result), list(result["posterior"].data_vars)
     # A model's own figures and answers are of one data set and of what it derives.
-    own = "problem" not in result["posterior"].dims and not result.attrs.get("derived_failure")
+    own = (
+        "problem" not in result["posterior"].dims
+        and "failed_derived_outputs" not in result["checks"]
+    )
     result = _with_elements(result)
     names = _ordered_scalars(result["posterior"], model)
     environment = Environment(

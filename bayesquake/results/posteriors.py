@@ -1,10 +1,12 @@
-"""What every driver returns, and what every block program offers."""
+"""What every driver finds, and what every block program offers."""
 
 import dataclasses
 from collections.abc import Callable, Mapping
 from typing import Any
 
-__all__ = ["BlockProgram", "Draws", "STATISTIC_MEANINGS"]
+import numpy as np
+
+__all__ = ["BlockProgram", "Found", "STATISTIC_MEANINGS"]
 
 STATISTIC_MEANINGS = {
     "lp": "log density in the sampler's coordinates",
@@ -21,16 +23,22 @@ STATISTIC_MEANINGS = {
 """Sample statistics by ArviZ's names."""
 
 
+def _nothing(posterior):
+    return ()
+
+
 @dataclasses.dataclass(frozen=True)
-class Draws:
-    """Draws of one fit, in unconstrained coordinates.
+class Found:
+    """What a driver found, in unconstrained coordinates.
 
     Attributes
     ----------
     positions : (chain, draw, dim)
-    log_density : (chain, draw)
     statistics : mapping of str to (chain, draw) or (chain, draw, problem)
-        Sample statistics under ArviZ's names, see `STATISTIC_MEANINGS`.
+        Sample statistics under ArviZ's names, see `STATISTIC_MEANINGS`; ``lp`` at least.
+    checks : callable
+        ``posterior (Dataset) -> tuple of Check``: the driver's evidence, once the quantities of
+        the model are known.
     gradients : int
         Gradient evaluations, warm-up included.
     compile_seconds, run_seconds : float
@@ -43,14 +51,20 @@ class Draws:
     """
 
     positions: Any
-    log_density: Any
     statistics: Mapping[str, Any]
-    gradients: int
-    compile_seconds: float
-    run_seconds: float
-    notes: Mapping[str, Any]
+    checks: Callable = _nothing
+    gradients: int = 0
+    compile_seconds: float = 0.0
+    run_seconds: float = 0.0
+    notes: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     problem_dim: str = ""
     groups: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+
+    @property
+    def log_density(self):
+        """Log density of the draws, (chain, draw), summed over problems."""
+        density = np.asarray(self.statistics["lp"])
+        return density.sum(axis=2) if density.ndim == 3 else density
 
 
 @dataclasses.dataclass(frozen=True, eq=False)

@@ -36,8 +36,9 @@ class Split:
     data : pytree of (problem, ...) arrays
         As ``target.log_density`` takes them.
     exact : tuple of callable
-        ``(key, data, count) -> (count, dim)`` independent draws of one problem, NaN where the
-        next one must be tried.
+        ``(key, data, count) -> ((count, dim), change)`` independent draws of one problem, and the
+        largest move of their means and standard deviations, in standard deviations, when the nodes
+        of their rule are halved.
     """
 
     dim: str
@@ -95,6 +96,10 @@ class Target:
         ``(position, data) -> (value, gradient, precision)`` of the log density in one pass, where
         the model has formulas; the precision is the negative Hessian, or another positive
         definite matrix where that is not.
+    judged : callable, optional
+        ``(position, data) -> dict`` of the quantities that must converge.
+    fixed : tuple of str
+        Those of them that may be the same in every draw.
     """
 
     dim: int
@@ -115,6 +120,8 @@ class Target:
     fold_terms: Callable | None = None
     split: Callable | None = None
     slopes: Callable | None = None
+    judged: Callable | None = None
+    fixed: tuple[str, ...] = ()
 
 
 _TARGETS: dict[Any, Target] = {}
@@ -204,8 +211,8 @@ def _positions_of(sampler, unconstrain, priors):
     distributions = {site: prior.distribution() for site, prior in priors}
 
     def draw(key, data, count):
-        values = sampler(key, data, distributions, count)
-        return jax.vmap(unconstrain, (0, None))(values, data)
+        values, change = sampler(key, data, distributions, count)
+        return jax.vmap(unconstrain, (0, None))(values, data), change
 
     return draw
 
@@ -219,6 +226,13 @@ def _build(model, priors, arrays):
     made = _plain_target(generative, arrays)
     if model.whitening is not None:
         made = _whitened_target(made, model.whitening, distributions)
+
+    def judged(position, data):
+        values = made.constrain(position, data)
+        return {name: x for name, x in values.items() if not model.quantities[name].auxiliary}
+
+    fixed = tuple(name for name, quantity in model.quantities.items() if quantity.fixed)
+    made = dataclasses.replace(made, judged=judged, fixed=fixed)
     if model.folds is None:
         return made
 

@@ -22,9 +22,10 @@ from rich.console import Console
 from rich.table import Table
 
 from bayesquake.batch.convergence import convergence
-from bayesquake.batch.tiers import TIERS, TriageSettings, triage
-from bayesquake.inference.kernels.blocks import initial_positions
+from bayesquake.batch.tiers import triage
+from bayesquake.batch.triaged import TIERS, TriageSettings
 from bayesquake.inference.kernels.compilation import recorded_compilations
+from bayesquake.inference.kernels.starts import initial_positions
 from bayesquake.inference.nuts import nuts, nuts_program
 from bayesquake.io.processor import processor
 from bayesquake.results.netcdf import replace_when_complete
@@ -90,7 +91,11 @@ def in_chunks(target, picks, seed, chunk=CHUNK):
 def by_triage(target, picks, seed):
     """Return worst R-hat, smallest ESS and tier of every problem."""
     rows = [
-        (part.r_hat, np.minimum(part.ess_bulk, part.ess_tail), part.tier)
+        (
+            part.evidence.r_hat,
+            np.minimum(part.evidence.ess_bulk, part.evidence.ess_tail),
+            part.tier,
+        )
         for part in in_chunks(target, picks, seed)
     ]
     return [np.concatenate(column) for column in zip(*rows, strict=True)]

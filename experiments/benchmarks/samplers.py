@@ -15,7 +15,7 @@ import jax
 import numpy as np
 
 from bayesquake.inference.chees import chees
-from bayesquake.inference.fit import constrained
+from bayesquake.inference.constrained import constrained
 from bayesquake.inference.mclmc import mclmc
 from bayesquake.inference.nuts import nuts
 from bayesquake.model.model import Model

@@ -18,11 +18,11 @@ import numpy as np
 from arviz_stats.base import array_stats
 
 import bayesquake as bq
+from bayesquake.batch.lanes import in_lanes
 from bayesquake.batch.modes import modes_program
 from bayesquake.batch.shard import batched
-from bayesquake.batch.tiers import in_lanes
+from bayesquake.batch.triage import triage_driver
 from bayesquake.inference.kernels.compilation import recorded_compilations
-from bayesquake.inference.triage import triage_driver
 from bayesquake.model.priors import resolve_priors
 from bayesquake.models.source_spectra import MODEL, TRIAGE
 
@@ -56,7 +56,9 @@ def by_triage(dataset, seed=1):
     made = triage_driver(target, draws=DRAWS, seed=seed, **TRIAGE)
     seconds = (time.process_time() - began) / dataset.sizes["pair"]
     table = made.groups["triage"]
-    ess = np.minimum(table["ess_bulk"], table["ess_tail"]).to_numpy()
+    rows = {row.name: row.value for row in made.checks(None)}
+    exact = made.positions.shape[0] * made.positions.shape[1]
+    ess = np.nan_to_num(np.minimum(rows["bulk ESS"], rows["tail ESS"]), nan=exact)
     return {
         "seconds_each": seconds,
         "effective_draws": float(ess.mean()),

@@ -6,7 +6,7 @@ import jax
 import pandas as pd
 from arviz_stats.base import array_stats
 
-from bayesquake.inference.fit import constrained
+from bayesquake.inference.constrained import constrained
 from bayesquake.inference.nuts import nuts
 from bayesquake.targets.target import target
 

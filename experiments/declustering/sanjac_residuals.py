@@ -14,13 +14,13 @@ import pandas as pd
 from scipy.stats import kstest
 
 import bayesquake as bq
-from bayesquake.inference.laplace import pareto_k
 from bayesquake.models.event_classification.arrays import prepare
 from bayesquake.models.event_classification.background import basis_at, cells_of, coefficients
 from bayesquake.models.event_classification.compensator import transformed_times
 from bayesquake.models.event_classification.likelihood import expected_events
 from bayesquake.models.event_classification.scoring import held_out_scores, window_after
 from bayesquake.reporting.figures import BLUE, INK, VERMILION, new_figure, styled
+from bayesquake.results.evidence import pareto_k
 
 from .study import model
 

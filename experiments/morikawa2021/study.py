@@ -12,7 +12,8 @@ import numpy as np
 import xarray as xr
 
 from bayesquake.experiments.entries import accompanying_data, require_file
-from bayesquake.inference.fit import DRIVERS, constrained
+from bayesquake.inference.constrained import constrained
+from bayesquake.inference.drivers import driver_named
 from bayesquake.model.registry import load_model
 from bayesquake.models.aftershock_rate.forecast import log_expected_count
 from bayesquake.models.aftershock_rate.grid import EARLIEST_DAYS, padded_length
@@ -242,7 +243,7 @@ def fit_catalogue(dataset, mode, *, seed):
         settings |= {"warmup": mode["warmup"], "metric": "diagonal"}
     arrays = model.prepare(dataset, **options)
     target = target_of_arrays(model, arrays)
-    driver: Any = DRIVERS[mode["driver"]]
+    driver: Any = driver_named(mode["driver"])
     made = driver(target, seed=seed, **settings)
     values = constrained(target, made.positions)
     posterior = xr.Dataset(

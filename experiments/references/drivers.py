@@ -5,7 +5,8 @@ import pandas as pd
 
 from bayesquake.diagnostics.reference import agreement, reference_target
 from bayesquake.errors import DriverError
-from bayesquake.inference.fit import DRIVERS, constrained
+from bayesquake.inference.constrained import constrained
+from bayesquake.inference.drivers import driver_named
 
 __all__ = ["SETTINGS", "driver_table"]
 
@@ -41,18 +42,20 @@ def driver_table(model, reference):
     rows: dict[str, dict] = {}
     for name, settings in SETTINGS.items():
         try:
-            made = DRIVERS[name](target, seed=SEED, **settings)
+            made = driver_named(name)(target, seed=SEED, **settings)
         except DriverError as problem:
             rows[name] = {"refused": str(problem)}
             continue
         table = agreement(constrained(target, made.positions), reference)
+        approximate = bool(made.notes.get("approximate", 0))
+        evidence = {row.name: row.value for row in made.checks(None)} if approximate else {}
         rows[name] = {
-            "approximate": int(made.notes.get("approximate", 0)),
+            "approximate": int(approximate),
             "worst_z_mean": table["z_mean"].abs().max(),
             "worst_z_sd": table["z_sd"].abs().max(),
             "worst_difference_in_sd": table["difference_in_sd"].abs().max(),
             "worst_sd_ratio_error": np.abs(table["sd"] / table["reference_sd"] - 1).max(),
-            "pareto_k": made.notes.get("pareto_k", np.nan),
+            "pareto_k": evidence.get("Pareto k-hat", np.nan),
             "gradients": made.gradients,
             "compile_seconds": made.compile_seconds,
             "run_seconds": made.run_seconds,

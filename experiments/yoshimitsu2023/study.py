@@ -7,7 +7,8 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
-from bayesquake.batch.tiers import TriageSettings, triage
+from bayesquake.batch.tiers import triage
+from bayesquake.batch.triaged import TriageSettings
 from bayesquake.experiments import entries
 from bayesquake.model.registry import load_model
 from bayesquake.models.source_spectra import TRIAGE

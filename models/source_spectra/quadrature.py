@@ -18,7 +18,15 @@ from jax.scipy.special import logsumexp
 
 from .likelihood import f_constants
 
-__all__ = ["FINER_AND_FINER", "Grid", "applies", "exact_draws", "grid_moments", "pair_grid"]
+__all__ = [
+    "FINER_AND_FINER",
+    "Grid",
+    "applies",
+    "change_without_half",
+    "exact_draws",
+    "grid_moments",
+    "pair_grid",
+]
 
 PRIOR_WIDTHS = 5.0
 """Half-width of the first grid, in prior standard deviations."""
@@ -29,11 +37,6 @@ the ridge of strong data may run between the nodes of a coarse grid."""
 
 LARGEST_EDGE = 1e-3
 """Probability of an outermost row of nodes beyond which the grid does not hold the posterior."""
-
-COARSER = 0.1
-"""Change of a mean, in standard deviations, or share of one, when every second node is left out,
-beyond which the grid is too coarse. With all nodes the error is far below it, since that of the
-rule falls exponentially in the square of the number of nodes."""
 
 COARSE, FINE = 32, 60
 """Nodes per axis while the grid is cut, and at last."""
@@ -111,9 +114,10 @@ def exact_draws(key, arrays, priors, count, refine=1):
 
     Returns
     -------
-    dict of (count, 1) arrays
-        ``ln_fc1``, ``dln_fc``, ``ln_moment_ratio`` and ``logit_nu`` where it is unknown; NaN
-        where the grid does not hold the posterior.
+    values : dict of (count, 1) arrays
+        ``ln_fc1``, ``dln_fc``, ``ln_moment_ratio`` and ``logit_nu`` where it is unknown.
+    change : float
+        See `change_without_half`.
     """
     grid = pair_grid(arrays, priors, refine)
     key_node, key_order, key_within, key_m = jax.random.split(key, 4)
@@ -143,8 +147,7 @@ def exact_draws(key, arrays, priors, count, refine=1):
         for name, axis, x in zip(names, grid.axes, place, strict=False)
     }
     values["ln_moment_ratio"] = m
-    holds = _holds(grid)
-    return {name: jnp.where(holds, x, jnp.nan)[:, None] for name, x in values.items()}
+    return {name: x[:, None] for name, x in values.items()}, change_without_half(grid)
 
 
 def grid_moments(grid):
@@ -167,8 +170,18 @@ def _weight(grid):
     return weight / weight.sum()
 
 
-def _holds(grid):
-    """Return whether the grid is wide and fine enough for the posterior."""
+def change_without_half(grid):
+    """Return how far mean and standard deviation move when every second node is left out.
+
+    The error of the rule with all nodes is far smaller, for it falls exponentially in the square
+    of their number.
+
+    Returns
+    -------
+    float
+        The largest move of all parameters, in standard deviations; inf where the grid is too
+        narrow for the posterior.
+    """
     weight = _weight(grid)
     holds = jnp.isfinite(grid.log_density).all()
     for i in range(weight.ndim):
@@ -177,8 +190,8 @@ def _holds(grid):
     every_second = (slice(None, None, 2),) * weight.ndim
     coarser = Grid(tuple(axis[::2] for axis in grid.axes), *(x[every_second] for x in grid[1:]))
     (mean, sd), (coarse_mean, coarse_sd) = grid_moments(grid).T, grid_moments(coarser).T
-    holds &= (jnp.abs(coarse_mean - mean) < COARSER * sd).all()
-    return holds & (jnp.abs(coarse_sd / sd - 1) < COARSER).all()
+    change = jnp.maximum(jnp.abs(coarse_mean - mean) / sd, jnp.abs(coarse_sd / sd - 1)).max()
+    return jnp.where(holds & jnp.isfinite(change), change, jnp.inf)
 
 
 def _cut(axes, log_density, depth, sizes):

@@ -41,9 +41,9 @@ def draws_of(result):
 
 
 def test_every_pair_has_two_thousand_effective_draws(result):
-    table = result["triage"]
-    assert (table["tier"] > 0).all()
-    assert float(np.minimum(table["ess_bulk"], table["ess_tail"]).min()) >= 2000
+    assert (result["triage"]["tier"] > 0).all()
+    checks = result["checks"]
+    assert float(np.fmin(checks["bulk_ess"], checks["tail_ess"]).min()) >= 2000
 
 
 def test_posterior_is_that_of_the_quadrature(result, wide_quadrature):

@@ -11,14 +11,13 @@ import time
 import jax
 import numpy as np
 
-from bayesquake.errors import InitialPointError, OptionError
-from bayesquake.inference.kernels.compilation import recorded_compilations
-from bayesquake.results.posteriors import Draws
+from bayesquake.errors import OptionError
+from bayesquake.inference.kernels.compilation import compiled, recorded_compilations
+from bayesquake.inference.kernels.starts import starting_positions
+from bayesquake.results.evidence import chain_checks
+from bayesquake.results.posteriors import Found
 
 __all__ = [
-    "compiled",
-    "initial_positions",
-    "mapped",
     "open_share",
     "positive_integer",
     "run_blocks",
@@ -26,8 +25,6 @@ __all__ = [
 ]
 
 BLOCK_LENGTH = 100
-ATTEMPTS = 10
-"""Draws of a starting point per chain before a log density that is not finite is an error."""
 
 
 def run_blocks(
@@ -48,7 +45,7 @@ def run_blocks(
 
     Returns
     -------
-    Draws
+    Found
     """
     chains = positive_integer("chains", chains)
     draws = positive_integer("draws", draws)
@@ -64,7 +61,7 @@ def run_blocks(
             shape = jax.ShapeDtypeStruct((chains, target.dim), float)
             state = checkpoint.state(jax.eval_shape(program.start, keys, shape, target.data))
         else:
-            start = _starts(initial)(target, key_start, chains)
+            start = starting_positions(initial, target, key_start, chains)
             state = compiled(program.start)(keys, start, target.data)
         interrupted = False
         try:
@@ -87,10 +84,11 @@ def run_blocks(
         for name in blocks[0]
     }
     kept = {name: values[:, warmup:] for name, values in made.items()}
-    return Draws(
+    missing = warmup + draws - len(made["lp"][0])
+    return Found(
         positions=kept.pop("positions"),
-        log_density=kept["lp"],
         statistics=kept,
+        checks=functools.partial(chain_checks, statistics=kept, missing=missing),
         gradients=sum(int(block["n_steps"].sum()) for block in blocks) + chains,
         compile_seconds=compilations.seconds,
         run_seconds=time.perf_counter() - began - compilations.seconds,
@@ -131,18 +129,6 @@ def run_blocks_of_many(program, keys, start, data, *, warmup, draws):
     }
 
 
-def _starts(initial):
-    """Return the function ``(target, key, chains)`` of that name that draws starting points."""
-    if initial == "prior":
-        return initial_positions
-    if initial == "pathfinder":
-        # Its paths begin at the points of this module.
-        from bayesquake.inference.pathfinder import pathfinder_starts
-
-        return pathfinder_starts
-    raise OptionError(f"initial = {initial!r} is unknown; choose from prior, pathfinder")
-
-
 def _stages(program, warmup, total):
     """Return the stage of every step of the run, padded to whole blocks."""
     stages = np.zeros(-(-total // BLOCK_LENGTH) * BLOCK_LENGTH, int)
@@ -154,49 +140,6 @@ def _stages(program, warmup, total):
 def _stacked(function, last_axis):
     """Return the compiled function mapped over problems, the last argument along its axis."""
     return jax.jit(jax.vmap(function, (0, 0, last_axis)))
-
-
-def initial_positions(target, key, chains):
-    """Return dispersed starting points of finite log density and gradient, (chain, dim).
-
-    Raises
-    ------
-    InitialPointError
-        A chain finds none; the message names the coordinates and their values.
-    """
-    initial = mapped(target.initial)
-    log_density, gradient = mapped(target.log_density), mapped(target.gradient)
-    found, usable = np.full((chains, target.dim), np.nan), np.zeros(chains, bool)
-    for attempt in jax.random.split(key, ATTEMPTS):
-        candidates = np.asarray(initial(jax.random.split(attempt, chains), target.data))
-        finite = np.isfinite(np.asarray(log_density(candidates, target.data)))
-        finite &= np.isfinite(np.asarray(gradient(candidates, target.data))).all(axis=1)
-        found = np.where(usable[:, None], found, candidates)
-        usable |= finite
-        if usable.all():
-            return found
-    chain = int(np.argmin(usable))
-    values = ", ".join(
-        f"{name} = {value:.4g}"
-        for name, value in zip(target.coordinates, found[chain], strict=True)
-    )
-    raise InitialPointError(
-        f"the log density of chain {chain}, or its gradient, is not finite at any of "
-        f"{ATTEMPTS} starting points; the last, in unconstrained coordinates: {values}. "
-        "Check the priors and the data"
-    )
-
-
-@functools.cache
-def compiled(function):
-    """Return the compiled function, one per function."""
-    return jax.jit(function)
-
-
-@functools.cache
-def mapped(function):
-    """Return the compiled function mapped over its first argument, one per function."""
-    return jax.jit(jax.vmap(function, (0, None)))
 
 
 def open_share(name, value):

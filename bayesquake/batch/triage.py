@@ -7,12 +7,13 @@ import jax
 import numpy as np
 import xarray as xr
 
-from bayesquake.batch.evidence import failures_of, table_of, warn_of_failures
-from bayesquake.batch.tiers import TriageSettings, triage
+from bayesquake.batch.evidence import checks_of, failures_of, warn_of_failures
+from bayesquake.batch.tiers import triage
+from bayesquake.batch.triaged import TriageSettings, table_of
 from bayesquake.errors import DriverError
 from bayesquake.inference.kernels.blocks import positive_integer
 from bayesquake.inference.kernels.compilation import recorded_compilations
-from bayesquake.results.posteriors import Draws
+from bayesquake.results.posteriors import Found
 
 __all__ = ["triage_driver"]
 
@@ -55,14 +56,14 @@ def triage_driver(
     chunk : int
         Problems worked on together; bounds the memory.
     rhat_limit, ess_limit, searches, iterations, importance_draws, pilot, adaptation, width
-        Fields of `bayesquake.batch.tiers.TriageSettings`, and so are
+        Fields of `bayesquake.batch.triaged.TriageSettings`, and so are
     trajectory_length, common_leapfrogs, target_accept
         whose defaults stand where nothing is given.
 
     Returns
     -------
-    Draws
-        With the groups ``triage``, the evidence for every problem, and ``laplace``, the
+    Found
+        With the groups ``triage``, how every problem was certified, and ``laplace``, the
         Gaussian at its mode in unconstrained coordinates.
 
     Raises
@@ -119,19 +120,19 @@ def triage_driver(
                 progress(int(numbers[-1]) + 1, problems, {})
     triaged = jax.tree.map(lambda *values: np.concatenate(values), *parts)
     statistics = {name: np.moveaxis(values, 0, 2) for name, values in triaged.statistics.items()}
-    table = table_of(triaged, split.dim)
-    failures = failures_of(table.assign_coords({split.dim: np.arange(problems)}), split.dim)
+    checks = checks_of(triaged.evidence, settings, split.dim)
+    failures = failures_of(checks, triaged.tier, np.arange(problems))
     warn_of_failures(failures, problems)
-    return Draws(
+    return Found(
         positions=split.join(triaged.positions),
-        log_density=statistics["lp"].sum(axis=2),
         statistics=statistics,
+        checks=lambda posterior: checks,
         gradients=int(triaged.gradients.sum()),
         compile_seconds=compiled.seconds,
         run_seconds=time.perf_counter() - began - compiled.seconds,
         notes={"failures": json.dumps(failures), "interrupted": 0},
         problem_dim=split.dim,
-        groups={"triage": table, "laplace": _laplace(triaged, split)},
+        groups={"triage": table_of(triaged, split.dim), "laplace": _laplace(triaged, split)},
     )
 
 

@@ -1,0 +1,105 @@
+"""A fit settled before any sampling: driver, settings, arrays, provenance."""
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+from bayesquake.errors import OptionError, with_nearest
+from bayesquake.inference.drivers import driver_named
+from bayesquake.model.options import options_of
+from bayesquake.model.priors import resolve_priors
+from bayesquake.results.configuration import described_priors
+from bayesquake.results.identity import arrays_hash
+from bayesquake.results.posteriors import Found
+from bayesquake.results.provenance import provenance
+
+__all__ = ["Plan", "planned", "split_options"]
+
+
+class Plan(NamedTuple):
+    """A fit, settled before any sampling.
+
+    Attributes
+    ----------
+    run : callable
+        The driver.
+    settings : dict
+        Its settings.
+    arrays : pytree of arrays
+        The prepared data.
+    completion : callable
+        From ``model.complete``.
+    attributes : dict
+        The provenance.
+    """
+
+    run: Callable[..., Found]
+    settings: dict[str, Any]
+    arrays: Any
+    completion: Callable
+    attributes: dict[str, Any]
+
+
+def planned(model, dataset, *, driver, chains, warmup, draws, seed, priors, **options):
+    """Return the `Plan` of a fit with these arguments, which are those of `fit`."""
+    if isinstance(seed, bool) or not isinstance(seed, int) or seed < 0:
+        raise OptionError(f"seed = {seed!r} must be an integer of at least 0")
+    prepare_options = {
+        name: value for name, value in options.items() if name in options_of(model.prepare)
+    }
+    arrays = model.prepare(dataset, **prepare_options)
+    recommended = dict(model.recommended(arrays))
+    recommended_driver = recommended.pop("driver")
+    driver_name = recommended_driver if driver is None else driver
+    if driver_name != recommended_driver:
+        recommended = {}
+    run = driver_named(driver_name, model)
+    split = split_options(model, run, options)
+    sizes = {"chains": chains, "warmup": warmup, "draws": draws}
+    given = {name: size for name, size in sizes.items() if size is not None}
+    settings = _accepted(run, recommended) | _accepted(run, given) | split["driver"]
+
+    resolved = resolve_priors(model, priors)
+    judged = {"priors": resolved} if "priors" in options_of(model.complete) else {}
+    completion = model.complete(dataset, **split["complete"], **judged)
+    configuration = {
+        "writer": "fit",
+        "model": model.name,
+        "driver": driver_name,
+        "settings": settings,
+        "options": {**split["prepare"], **split["complete"]},
+        "priors": described_priors(resolved),
+    }
+    attributes = provenance(model, dataset, configuration, seed)
+    attributes["arrays_hash"] = arrays_hash(arrays)
+    return Plan(run, settings, arrays, completion, attributes)
+
+
+def split_options(model, driver, options):
+    """Assign options to the driver, ``model.prepare`` and ``model.complete``.
+
+    Raises
+    ------
+    OptionError
+        An option belongs to none of them.
+    """
+    homes = {
+        "driver": options_of(driver) - {"progress", "seed", "checkpoint"},
+        "prepare": options_of(model.prepare),
+        "complete": options_of(model.complete) - {"priors"},
+    }
+    known = set().union(*homes.values())
+    unknown = sorted(set(options) - known)
+    if unknown:
+        read = options_of(model.read)
+        raise OptionError(
+            f"unknown option {with_nearest(unknown, known | read)}; the reader of {model.name} "
+            f"takes {', '.join(sorted(read))}, its fit {', '.join(sorted(known))}"
+        )
+    return {
+        home: {name: value for name, value in options.items() if name in names}
+        for home, names in homes.items()
+    }
+
+
+def _accepted(function, settings):
+    return {name: value for name, value in settings.items() if name in options_of(function)}

@@ -1,0 +1,223 @@
+"""What drivers can say of their draws, as rows of `bayesquake.results.checks`.
+
+References
+----------
+Vehtari et al. 2021, doi:10.1214/20-BA1221 (rank-normalised R-hat, bulk and tail ESS);
+Betancourt 2016, doi:10.48550/arXiv.1604.00695 (E-BFMI);
+Flegal & Jones 2010, doi:10.1214/09-AOS735 (errors of moments from means of batches);
+Vehtari, Simpson, Gelman, Yao & Gabry 2024, Journal of Machine Learning Research 25(72), 1-58.
+"""
+
+import numpy as np
+from arviz_stats.base import array_stats
+
+from bayesquake.results.checks import Check
+
+__all__ = [
+    "DIVERGENCE_LIMIT",
+    "ENERGY_LIMIT",
+    "ESS_PER_CHAIN",
+    "LARGEST_CHECKED",
+    "PARETO_LIMIT",
+    "RHAT_LIMIT",
+    "TAIL_OPTIONS",
+    "chain_checks",
+    "divergence_check",
+    "energy_check",
+    "error_check",
+    "ess_check",
+    "field_error",
+    "largest_error",
+    "missing_check",
+    "pareto_k",
+    "rhat_check",
+    "still_check",
+    "weight_check",
+]
+
+RHAT_LIMIT = 1.01
+ESS_PER_CHAIN = 100
+ENERGY_LIMIT = 0.3
+DIVERGENCE_LIMIT = 0.001
+PARETO_LIMIT = 0.7
+TAIL_OPTIONS = {"method": "tail", "prob": (0.05, 0.95)}
+AXES = {"chain_axis": 0, "draw_axis": 1}
+
+LARGEST_CHECKED = 1000
+"""Arrays of more elements are fields: instead of R-hat and effective sample size, whose worst over
+so many elements is extreme by chance, the Monte-Carlo errors of their moments are checked."""
+
+BATCHES = 8
+"""Batches of a chain whose moments tell the error: long against the memory of a chain worth
+keeping, and few enough that chains which disagree miss the limit however long they are."""
+
+
+def chain_checks(posterior, statistics, missing=0):
+    """Return the rows of Markov chains, or of independent runs.
+
+    Scalars and arrays of the model's quantities alike enter, the worst deciding. Auxiliary latents,
+    coordinates of a representation rather than quantities of the science, are shown.
+
+    Parameters
+    ----------
+    posterior : xarray.Dataset
+        Constrained draws (chain, draw, ...) with the attributes ``auxiliary`` and ``fixed``.
+    statistics : mapping of str to (chain, draw)
+    missing : int
+        Draws per chain that were asked for and not made.
+
+    Returns
+    -------
+    tuple of Check
+    """
+    quantities = posterior.filter_by_attrs(auxiliary=lambda flag: flag != 1)
+    latents = posterior.filter_by_attrs(auxiliary=1)
+    scalars, fields, still = _by_size(quantities)
+    rows = [still_check(float(len(still)), f": {', '.join(still)}" if still else "")]
+    if scalars:
+        rows += _convergence_checks(scalars, posterior.sizes["chain"])
+    if fields:
+        errors = {name: field_error(draws) for name, draws in fields.items()}
+        name = max(errors, key=errors.__getitem__)
+        limit = largest_error(posterior.sizes["chain"])
+        rows.append(error_check(errors[name], limit, meaning=f", here {name}"))
+    moving_latents = _by_size(latents)[0]
+    if moving_latents:
+        row, *_ = _convergence_checks(moving_latents, posterior.sizes["chain"])
+        rows.append(row._replace(name="R-hat of latents", kind="information", limit=np.nan))
+    if "diverging" in statistics:
+        rows.append(divergence_check(float(np.mean(statistics["diverging"]))))
+    if "energy" in statistics:
+        fractions = array_stats.bfmi(np.asarray(statistics["energy"]), **AXES)
+        rows.append(energy_check(float(np.nan_to_num(fractions, nan=0.0).min())))
+    return (*rows, missing_check(missing))
+
+
+def rhat_check(value, limit=RHAT_LIMIT, over="", meaning=""):
+    """Return the row of the largest rank-normalised split R-hat."""
+    meaning = f"largest of all quantities{meaning}"
+    return Check("R-hat", value, limit, "below", "adequacy", over, meaning)
+
+
+def ess_check(name, value, limit, over="", meaning=""):
+    """Return the row of the smallest effective sample size, ``name`` being bulk or tail ESS."""
+    meaning = f"smallest of all quantities{meaning}"
+    return Check(name, value, limit, "above", "precision", over, meaning)
+
+
+def error_check(value, limit, over="", meaning=""):
+    """Return the row of the largest Monte-Carlo error of a field's moments, see `field_error`."""
+    meaning = f"largest error of a mean or sd of a field, in posterior sd{meaning}"
+    return Check("Monte-Carlo error of fields", value, limit, "below", "adequacy", over, meaning)
+
+
+def still_check(value, meaning="", over=""):
+    """Return the row of the number of quantities that never move, though none is declared fixed."""
+    meaning = f"number that are the same in every draw{meaning}"
+    return Check("still quantities", value, 1.0, "below", "adequacy", over, meaning)
+
+
+def divergence_check(value, over=""):
+    """Return the row of the share of divergent trajectories."""
+    meaning = "share of trajectories that left the energy surface"
+    return Check("divergences", value, DIVERGENCE_LIMIT, "below", "adequacy", over, meaning)
+
+
+def energy_check(value, over=""):
+    """Return the row of the smallest energy fraction of missing information of a chain."""
+    meaning = "how well momentum draws explore the energy, worst chain"
+    return Check("E-BFMI", value, ENERGY_LIMIT, "above", "adequacy", over, meaning)
+
+
+def missing_check(missing, what="draws"):
+    """Return the row of what an interrupted run did not make."""
+    meaning = f"{what} of a chain that were asked for and not made before the run was interrupted"
+    return Check(f"missing {what}", float(missing), 1.0, "below", "precision", meaning=meaning)
+
+
+def weight_check(k_hat):
+    """Return the row of an approximation whose draws have the Pareto k-hat `pareto_k`."""
+    meaning = "tail of the importance weights of the approximation"
+    return Check("Pareto k-hat", float(k_hat), PARETO_LIMIT, "below", "adequacy", meaning=meaning)
+
+
+def pareto_k(log_weight):
+    """Return the Pareto k-hat of importance weights; above 0.7 they are unreliable.
+
+    ArviZ smooths the weights exp(-x) of the log likelihoods x that it is given. Equal weights,
+    those of an approximation that is exact, have no tail: 0.
+    """
+    log_weight = np.ravel(log_weight)
+    if np.ptp(log_weight) < 1e-6:
+        return 0.0
+    return float(array_stats.psislw(-log_weight)[1])
+
+
+def largest_error(chains):
+    """Return the error of a mean, in standard deviations, at the smallest ESS that is enough."""
+    return (ESS_PER_CHAIN * chains) ** -0.5
+
+
+def field_error(draws):
+    """Return the largest Monte-Carlo error of the means and standard deviations of a field.
+
+    Parameters
+    ----------
+    draws : (chain, draw, element) array
+
+    Returns
+    -------
+    float
+        In posterior standard deviations of the element; inf where the draws are not finite.
+    """
+    chains, length, elements = draws.shape
+    size = max(length // BATCHES, 1)
+    batches = length // size
+    offsets = draws[:, : batches * size] - draws.mean(axis=(0, 1))
+    offsets = offsets.reshape(chains * batches, size, elements)
+    variance = (offsets**2).mean(axis=(0, 1))
+    with np.errstate(invalid="ignore", divide="ignore"):
+        of_mean = offsets.mean(axis=1).std(axis=0, ddof=1) / np.sqrt(variance)
+        of_sd = (offsets**2).mean(axis=1).std(axis=0, ddof=1) / (2 * variance)
+    moving = variance > 0
+    error = np.maximum(of_mean, of_sd)[moving] / np.sqrt(chains * batches)
+    finite = np.isfinite(variance).all()
+    return float(error.max(initial=0.0)) if finite else np.inf
+
+
+def _by_size(posterior):
+    """Return (chain, draw, element) arrays that move, small and large ones, and names at rest."""
+    scalars, fields, still = {}, {}, []
+    for name, draws in posterior.data_vars.items():
+        flat = draws.to_numpy().reshape(*draws.shape[:2], -1).astype(float)
+        undefined = np.isnan(flat).all(axis=(0, 1))
+        moving = (np.ptp(flat, axis=(0, 1)) != 0) & ~undefined
+        if not moving.any():
+            if draws.attrs.get("fixed") != 1:
+                still.append(str(name))
+        elif moving.size > LARGEST_CHECKED:
+            fields[str(name)] = flat
+        else:
+            scalars[str(name)] = flat[:, :, moving]
+    return scalars, fields, still
+
+
+def _convergence_checks(quantities, chains):
+    """Return the rows of R-hat and of the effective sample sizes of moving quantities."""
+    found = {
+        name: (
+            np.nan_to_num(array_stats.rhat(draws, **AXES), nan=np.inf).max(),
+            np.nan_to_num(array_stats.ess(draws, method="bulk", **AXES), nan=0.0).min(),
+            np.nan_to_num(array_stats.ess(draws, **TAIL_OPTIONS, **AXES), nan=0.0).min(),
+        )
+        for name, draws in quantities.items()
+    }
+    rhat = max(found, key=lambda name: found[name][0])
+    bulk = min(found, key=lambda name: found[name][1])
+    tail = min(found, key=lambda name: found[name][2])
+    enough = float(ESS_PER_CHAIN * chains)
+    return [
+        rhat_check(float(found[rhat][0]), meaning=f", here {rhat}"),
+        ess_check("bulk ESS", float(found[bulk][1]), enough, meaning=f", here {bulk}"),
+        ess_check("tail ESS", float(found[tail][2]), enough, meaning=f", here {tail}"),
+    ]
