@@ -234,7 +234,7 @@ def calibrate(
             )
         write_netcdf(calibration, out)
     shutil.rmtree(chunks)
-    print_frame(calibration_table(calibration), f"{replicates} replicates")
+    print_frame(calibration_table(calibration["ranks"].to_dataset()), f"{replicates} replicates")
     console.print(f"{out}: written")
 
 
@@ -260,6 +260,23 @@ def provenance(result: ResultFile):
     for name, value in open_result(result).attrs.items():
         table.add_row(name, str(value))
     console.print(table)
+
+
+@app.command()
+def refit(
+    result: ResultFile,
+    out: Annotated[Path, typer.Option(metavar="AGAIN.nc", help="Where to write the new result.")],
+):
+    """Make a result again from its file alone: its data, configuration and seed."""
+    from bayesquake.diagnostics.refit import refit as run_again
+    from bayesquake.results.netcdf import open_result, require_writable, write_netcdf
+
+    require_writable(out)
+    stored = open_result(result)
+    with progress_bar(f"{stored.attrs['model']}: again") as progress:
+        again = run_again(stored, progress=progress)
+    write_netcdf(again, out)
+    console.print(f"{out}: written")
 
 
 @app.command()

@@ -9,11 +9,17 @@ import numpyro.distributions as dist
 import pytest
 
 import bayesquake as bq
-from bayesquake.diagnostics.calibration import calibrate
+from bayesquake.diagnostics import calibration as calibrations
 from bayesquake.diagnostics.ranks import RANK_DRAWS, calibration_table, rank_ecdf, ranks_of
 from bayesquake.diagnostics.simulations import from_posterior
 from bayesquake.errors import SimulationError
 from bayesquake.experiments.benchmarks.eight_groups import EIGHT_GROUPS, SCHOOLS
+
+
+def calibrate(*arguments, **options):
+    """Return the ranks of a calibration."""
+    return calibrations.calibrate(*arguments, **options)["ranks"].to_dataset()
+
 
 PRIORS = {
     "log_K": dist.Normal(-5.0, 0.3),

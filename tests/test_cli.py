@@ -9,6 +9,7 @@ import xarray as xr
 from bayesquake.cli import is_complete, main, parse_settings, split_design
 from bayesquake.errors import OptionError
 from bayesquake.model.registry import load_model
+from bayesquake.results.schema import SCHEMA
 
 FAST = ["--chains", "2", "--warmup", "50", "--draws", "50"]
 COARSE = ["--set", "basis_size=16", "--set", "knots=33"]
@@ -165,7 +166,7 @@ def test_simulate_fit_check_report_provenance(tmp_path, run):
 
 def test_a_partial_result_is_not_complete(tmp_path):
     partial = xr.DataTree()
-    partial.attrs = {"bayesquake_version": "0.1.0", "interrupted": 1}
+    partial.attrs = {"schema": SCHEMA, "bayesquake_version": "0.1.0", "interrupted": 1}
     partial.to_netcdf(tmp_path / "partial.nc", engine="h5netcdf")
     assert not is_complete(tmp_path / "partial.nc", None, None, {})
     assert not is_complete(tmp_path / "none.nc", None, None, {})

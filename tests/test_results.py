@@ -114,5 +114,9 @@ def test_a_file_that_is_no_result_is_refused(tmp_path):
     xr.Dataset({"x": ("i", [1.0])}).to_netcdf(foreign, engine="h5netcdf")
     with pytest.raises(ResultError, match=r"foreign\.nc"):
         open_result(foreign)
+    former = tmp_path / "former.nc"
+    xr.DataTree(xr.Dataset(attrs={"bayesquake_version": "0.1.0"})).to_netcdf(former)
+    with pytest.raises(ResultError, match=r"former\.nc: has the form of results of .* again"):
+        open_result(former)
     with pytest.raises(ResultError, match="no such file"):
         open_result(tmp_path / "missing.nc")

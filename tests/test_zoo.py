@@ -182,10 +182,12 @@ def test_the_reference_is_certified_and_its_target_is_finite_there(model):
     reference = open_reference(model)
     assert reference["posterior"].sizes["chain"] * reference["posterior"].sizes["draw"] >= 10_000
     assert reference["posterior"].sizes["chain"] >= 4
-    assert reference.attrs["worst_r_hat"] < 1.01
-    assert reference.attrs["worst_lag_1_autocorrelation"] < 0.05
-    assert reference.attrs["divergences"] == 0
-    assert reference.attrs["worst_e_bfmi"] > 0.2
+    assert bq.check(reference).passed
+    checks = reference["checks"]
+    assert checks["r_hat"] < 1.01
+    assert checks["lag_1_autocorrelation"] < 0.05
+    assert checks["divergences"] == 0
+    assert checks["e_bfmi"] > 0.2
     target = reference_target(model, reference)
     position = target.initial(jax.random.key(0), target.data)
     assert jnp.isfinite(target.log_density(position, target.data))

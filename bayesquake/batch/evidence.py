@@ -221,6 +221,7 @@ def failures_of(checks, tier, names):
     -------
     dict of str
     """
+    checks = [row for row in checks if row.over]
     missed = [failing(row) for row in checks]
     return {
         str(names[i]): ", ".join(

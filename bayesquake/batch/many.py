@@ -26,15 +26,18 @@ from bayesquake.inference.kernels.compilation import recorded_compilations
 from bayesquake.model.options import options_of
 from bayesquake.model.priors import resolve_priors
 from bayesquake.results.configuration import described_priors
+from bayesquake.results.evidence import missing_check
 from bayesquake.results.gather import gathered
 from bayesquake.results.identity import arrays_hash, difference
 from bayesquake.results.netcdf import open_result, write_netcdf
 from bayesquake.results.posteriors import STATISTIC_MEANINGS
 from bayesquake.results.provenance import dataset_hash, model_hash, provenance
-from bayesquake.results.schema import assemble, variable_attributes
+from bayesquake.results.schema import SCHEMA, assemble, variable_attributes
 from bayesquake.targets.target import target_of_arrays
 
 __all__ = ["fit_many"]
+
+INTERRUPTED = "the run was interrupted before this problem; the same call with directory goes on"
 
 
 class Task(NamedTuple):
@@ -96,7 +99,8 @@ def fit_many(
     client : distributed.Client, optional
         A Dask cluster, of workers of one thread each, to share the chunks.
     progress : callable, optional
-        Called as ``progress(done, problems)`` after every chunk.
+        Called as ``progress(done, problems)`` after every chunk. Ctrl-C between chunks keeps what
+        is done.
     directory : path, optional
         Folder where finished chunks are kept, made if need be; the same call with the same
         folder goes on after them.
@@ -107,7 +111,8 @@ def fit_many(
     -------
     xarray.DataTree
         Groups ``posterior`` and ``sample_stats`` with dimensions chain, draw and problem,
-        ``triage`` with the evidence for each problem, and ``observed_data``, from which
+        ``checks`` with the evidence for each problem, ``triage`` with how it was certified, and
+        ``observed_data``, from which
         `bayesquake.results.gather.dataset_of` takes one out. Data sets of different shapes are
         padded with NaN to the largest. The root attribute ``failures`` holds, as JSON, the
         names of the problems that are not certified, and why.
@@ -149,22 +154,22 @@ def fit_many(
             for first in range(0, len(bucket), chunk)
         ]
         parts = _fitted(model, tasks, client, progress, directory)
-    order = np.argsort(np.concatenate([task.numbers for task in tasks]))
+    made = np.concatenate([tasks[place].numbers for place in parts])
+    missing = len(datasets) - made.size
     groups = {
-        name: joined([part[name] for part in parts], "problem").isel(problem=order)
-        for name in parts[0]
+        name: _in_order([part[name] for part in parts.values()], made, names)
+        for name in next(iter(parts.values()))
     }
-    groups = {name: group.assign_coords(problem=names) for name, group in groups.items()}
     hashes = [dataset.attrs.get("content_hash") or dataset_hash(dataset) for dataset in datasets]
     attributes = {"units": "1", "long_name": "SHA-256 of the data set"}
     groups["triage"]["data_hash"] = ("problem", hashes, attributes)
 
     groups["observed_data"] = gathered(datasets, names)
     evidence = groups.pop("evidence")
-    checks = checks_of(
-        Evidence(*(evidence[name].to_numpy() for name in Evidence._fields)), settings
-    )
+    found = Evidence(*(evidence[name].to_numpy() for name in Evidence._fields))
+    checks = (*checks_of(found, settings), missing_check(missing, "problems"))
     configuration = {
+        "writer": "fit_many",
         "model": model.name,
         "driver": "triage",
         "settings": dataclasses.asdict(settings) | {"chunk": chunk},
@@ -178,13 +183,14 @@ def fit_many(
         }
     )
     failures = failures_of(checks, groups["triage"]["tier"], names)
+    failures |= {names[i]: INTERRUPTED for i in np.setdiff1d(np.arange(len(names)), made)}
     warn_of_failures(failures, len(datasets))
     attributes = provenance(model, everything, configuration, seed) | {
         "gradient_count": int(groups["triage"]["gradients"].sum()),
         "compile_seconds": compiled.seconds,
         "run_seconds": time.perf_counter() - began - compiled.seconds,
         "failures": json.dumps(failures, ensure_ascii=False),
-        "interrupted": 0,
+        "interrupted": int(missing > 0),
     }
     return assemble(groups, checks, attributes)
 
@@ -241,25 +247,42 @@ def fit_task(task):
 
 
 def _fitted(model, tasks, client, progress, directory):
-    """Return the groups of every task, read from the folder where they are already there."""
+    """Return the groups of every task by its place, read from the folder where they are there.
+
+    Ctrl-C between tasks leaves out those that are not yet done.
+    """
     total = sum(len(task.numbers) for task in tasks)
     folder = None if directory is None else ChunkFolder(directory, model)
-    parts = [None if folder is None else folder.read(task) for task in tasks]
-    missing = [place for place, part in enumerate(parts) if part is None]
+    stored = {} if folder is None else {i: folder.read(task) for i, task in enumerate(tasks)}
+    parts = {place: part for place, part in stored.items() if part is not None}
+    missing = [place for place in range(len(tasks)) if place not in parts]
     if client is None:
         made = ((i, fit_chunk(model, tasks[place])) for i, place in enumerate(missing))
     else:
         made = on_workers(client, fit_task, [tasks[place] for place in missing])
     done = total - sum(len(tasks[place].numbers) for place in missing)
-    for i, part in made:
-        place = missing[i]
-        if folder is not None:
-            folder.write(tasks[place], part)
-        parts[place] = part
-        done += len(tasks[place].numbers)
-        if progress is not None:
-            progress(done, total)
+    try:
+        for i, part in made:
+            place = missing[i]
+            if folder is not None:
+                folder.write(tasks[place], part)
+            parts[place] = part
+            done += len(tasks[place].numbers)
+            if progress is not None:
+                progress(done, total)
+    except KeyboardInterrupt:
+        if not parts:
+            raise
     return parts
+
+
+def _in_order(parts, numbers, names):
+    """Return parts as one data set of all problems, with nothing in the place of missing ones."""
+    together = joined(parts, "problem").assign_coords(problem=numbers)
+    nothing = {"b": False, "i": 0}
+    fill = {name: nothing.get(x.dtype.kind, np.nan) for name, x in together.data_vars.items()}
+    whole = together.reindex(problem=np.arange(len(names)), fill_value=fill)
+    return whole.assign_coords(problem=names)
 
 
 class ChunkFolder:
@@ -292,6 +315,7 @@ class ChunkFolder:
         """Write the groups of a task."""
         tree = xr.DataTree.from_dict(groups)
         tree.attrs = {
+            "schema": SCHEMA,
             "bayesquake_version": version("bayesquake"),
             "identity": json.dumps(self._identity(task)),
         }

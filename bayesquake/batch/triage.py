@@ -90,7 +90,7 @@ def triage_driver(
         "pilot": pilot,
         "adaptation": adaptation,
         "trajectory_length": trajectory_length,
-        "common_leapfrogs": None if common_leapfrogs is None else tuple(common_leapfrogs),
+        "common_leapfrogs": common_leapfrogs,
         "target_accept": target_accept,
         "width": width,
     }

@@ -117,6 +117,8 @@ class TriageSettings:
         for field in dataclasses.fields(self):
             if field.type is int:
                 positive_integer(field.name, getattr(self, field.name))
+        if self.common_leapfrogs is not None:
+            object.__setattr__(self, "common_leapfrogs", tuple(self.common_leapfrogs))
         if self.width is not None:
             positive_integer("width", self.width)
         if self.draws < FEWEST_DRAWS:

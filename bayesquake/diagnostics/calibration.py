@@ -15,7 +15,7 @@ import numpy as np
 import xarray as xr
 from arviz_stats.base import array_stats
 
-from bayesquake.diagnostics.ranks import INTERVAL, RANK_DRAWS, ranks_of
+from bayesquake.diagnostics.ranks import INTERVAL, RANK_DRAWS, calibration_checks, ranks_of
 from bayesquake.diagnostics.replicates import fit_replicates
 from bayesquake.diagnostics.simulations import from_posterior, from_prior
 from bayesquake.errors import OptionError
@@ -24,8 +24,10 @@ from bayesquake.inference.drivers import driver_named
 from bayesquake.inference.kernels.blocks import positive_integer
 from bayesquake.inference.plan import split_options
 from bayesquake.model.priors import resolve_priors
+from bayesquake.results.configuration import described_priors
 from bayesquake.results.netcdf import write_netcdf
-from bayesquake.results.provenance import dataset_hash, model_hash
+from bayesquake.results.provenance import dataset_hash, model_hash, provenance
+from bayesquake.results.schema import assemble
 
 __all__ = ["calibrate"]
 
@@ -81,9 +83,10 @@ def calibrate(
 
     Returns
     -------
-    xarray.Dataset
-        ``rank``, ``truth``, ``mean``, ``sd`` (replicate, quantity) and, per
-        replicate, ``size``, ``divergences``, ``mean_steps``, ``minimum_ess``, ``refused``.
+    xarray.DataTree
+        With the group ``ranks``: ``rank``, ``truth``, ``mean``, ``sd`` (replicate, quantity) and,
+        per replicate, ``size``, ``divergences``, ``mean_steps``, ``minimum_ess``, ``refused``.
+        At a posterior its draws and data are groups too.
 
     Raises
     ------
@@ -101,6 +104,7 @@ def calibrate(
         raise OptionError(
             f"draws = {draws} in {chains} chains are fewer than the {RANK_DRAWS} of a rank"
         )
+    resolved = resolve_priors(model, priors)
     settings = {
         "model": model.name,
         "model_hash": model_hash(model),
@@ -112,7 +116,7 @@ def calibrate(
         "warmup": warmup,
         "draws": draws,
         "chunk": chunk,
-        "priors": {name: str(prior) for name, prior in resolve_priors(model, priors).items()},
+        "priors": {name: str(prior) for name, prior in resolved.items()},
         "design": {name: repr(value) for name, value in (design or {}).items()},
         "options": options,
     }
@@ -142,7 +146,30 @@ def calibrate(
         done.append(part)
         if progress is not None:
             progress(sum(part.sizes["replicate"] for part in done), replicates)
-    return xr.concat(done, "replicate", combine_attrs="drop_conflicts").sortby("replicate")
+    ranks = xr.concat(done, "replicate", combine_attrs="drop_conflicts").sortby("replicate")
+    configuration = {
+        "writer": "calibrate",
+        "model": model.name,
+        "driver": driver,
+        "settings": {
+            "replicates": replicates,
+            "chains": chains,
+            "warmup": warmup,
+            "draws": draws,
+            "chunk": chunk,
+            **split["driver"],
+        },
+        "options": split["prepare"],
+        "design": design or {},
+        "priors": described_priors(resolved) if posterior is None else _priors_of(posterior),
+    }
+    source = "simulated from the prior" if posterior is None else "simulated from a posterior"
+    attributes = provenance(model, xr.Dataset(attrs={"source": source}), configuration, seed)
+    groups = {"ranks": ranks}
+    if posterior is not None:
+        groups |= {name: posterior[name].to_dataset() for name in ("posterior", "observed_data")}
+        attributes["posterior_configuration"] = posterior.attrs["configuration"]
+    return assemble(groups, calibration_checks(ranks), attributes)
 
 
 def _require_plain(settings):
@@ -152,6 +179,10 @@ def _require_plain(settings):
         raise OptionError(
             f"the options must be numbers, text or lists of them: {problem}"
         ) from None
+
+
+def _priors_of(result):
+    return json.loads(result.attrs["configuration"])["priors"]
 
 
 def _draws_hash(result):

@@ -13,7 +13,9 @@ import pandas as pd
 from arviz_stats.ecdf_utils import ecdf_pit
 from scipy.stats import binom, chisquare
 
-__all__ = ["RANK_DRAWS", "calibration_table", "rank_ecdf", "ranks_of"]
+from bayesquake.results.checks import Check
+
+__all__ = ["RANK_DRAWS", "calibration_checks", "calibration_table", "rank_ecdf", "ranks_of"]
 
 RANK_DRAWS = 99
 """Draws kept for ranks, so that a rank has 100 possible values."""
@@ -22,6 +24,15 @@ INTERVAL = 0.9
 BAND = 0.95
 BAND_SIMULATIONS = 2000
 TIE_SEED = 7
+
+SMALLEST_P = 0.001
+"""Probability below which ranks or coverage are not those of a calibrated posterior: small, for it
+is asked of every quantity."""
+
+FEWEST_REPLICATES = 99
+"""With as many the standard error of a coverage of 90 % is 3 %."""
+
+DIVERGENT_SHARE = 0.05
 
 
 def ranks_of(draws, truth):
@@ -76,7 +87,7 @@ def calibration_table(calibration, bins=10):
     Parameters
     ----------
     calibration : xarray.Dataset
-        From `bayesquake.diagnostics.calibration.calibrate`.
+        The group ``ranks`` of `bayesquake.diagnostics.calibration.calibrate`.
     bins : int
         Bins of the χ² test of uniform ranks.
 
@@ -121,3 +132,43 @@ def calibration_table(calibration, bins=10):
     if "divergences" in calibration:
         table.attrs["divergent_share"] = float((calibration["divergences"] > 0).mean())
     return table
+
+
+def calibration_checks(calibration):
+    """Return the rows of a calibration run.
+
+    Parameters
+    ----------
+    calibration : xarray.Dataset
+        The group ``ranks``.
+
+    Returns
+    -------
+    tuple of Check
+    """
+    table = calibration_table(calibration)
+
+    def of_quantities(name, column, meaning):
+        values = table[column].to_numpy()
+        return Check(name, values, SMALLEST_P, "above", "adequacy", "quantity", meaning)
+
+    rows = [
+        of_quantities("p-value of ranks", "chi2_p", "χ² probability of ranks as uneven as these"),
+        of_quantities("p-value of coverage", "binomial_p", "binomial, of a coverage as far off"),
+        Check(
+            "replicates",
+            float(calibration.sizes["replicate"]),
+            FEWEST_REPLICATES,
+            "above",
+            "precision",
+            meaning="simulated data sets",
+        ),
+    ]
+    if "divergent_share" in table.attrs:
+        share = table.attrs["divergent_share"]
+        meaning = "share of replicates with a divergent trajectory"
+        rows.append(Check("divergences", share, DIVERGENT_SHARE, kind="adequacy", meaning=meaning))
+    if "low_ess_share" in table.attrs:
+        meaning = "share of replicates with fewer effective draws than a rank needs"
+        rows.append(Check("few effective draws", table.attrs["low_ess_share"], meaning=meaning))
+    return tuple(rows)

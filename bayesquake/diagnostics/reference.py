@@ -12,7 +12,6 @@ from importlib import resources
 
 import numpy as np
 import pandas as pd
-import xarray as xr
 from arviz_stats.base import array_stats
 
 from bayesquake.diagnostics.convergence import MOST_ELEMENTS
@@ -20,17 +19,25 @@ from bayesquake.errors import ReferencePosteriorError
 from bayesquake.inference.constrained import constrained
 from bayesquake.inference.nuts import nuts
 from bayesquake.model.priors import resolve_priors
+from bayesquake.results.checks import Check, failing
 from bayesquake.results.configuration import configuration_of, described_priors
+from bayesquake.results.evidence import (
+    ESS_PER_CHAIN,
+    TAIL_OPTIONS,
+    energy_check,
+    ess_check,
+    rhat_check,
+)
 from bayesquake.results.netcdf import open_result
 from bayesquake.results.provenance import provenance
+from bayesquake.results.schema import assemble, labelled
 from bayesquake.targets.target import target_of_arrays
 
 __all__ = ["agreement", "make_reference", "open_reference", "reference_target"]
 
 CHAINS, DRAWS = 10, 1000
-RHAT_LIMIT = 1.01
+TARGET_ACCEPT = 0.9
 AUTOCORRELATION_LIMIT = 0.05
-ENERGY_LIMIT = 0.2
 MOMENTS = ("mean", "sd", "mcse_mean", "mcse_sd")
 
 
@@ -53,8 +60,7 @@ def make_reference(model, dataset, *, seed, warmup=2000, thinning=10, progress=N
     -------
     xarray.DataTree
         Groups ``posterior`` (scalars and small arrays, draws), ``moments`` (larger arrays by
-        ``moment``) and
-        ``observed_data``; attributes hold the checks and the provenance.
+        ``moment``) and ``observed_data``; ``checks`` holds the criteria.
 
     Raises
     ------
@@ -62,63 +68,52 @@ def make_reference(model, dataset, *, seed, warmup=2000, thinning=10, progress=N
         A criterion is missed; the message gives its value.
     """
     target = target_of_arrays(model, model.prepare(dataset, **options))
-    made = nuts(
+    found = nuts(
         target,
         chains=CHAINS,
         warmup=warmup,
         draws=DRAWS * thinning,
         seed=seed,
-        target_accept=0.9,
+        target_accept=TARGET_ACCEPT,
         progress=progress,
     )
     kept = slice(thinning - 1, None, thinning)
-    values = constrained(target, made.positions[:, kept])
-    checks = _certify(values, made.statistics)
+    values = constrained(target, found.positions[:, kept])
+    checks = reference_checks(values, found.statistics)
+    _require(checks)
     configuration = {
+        "writer": "reference",
         "model": model.name,
         "driver": "nuts",
-        "settings": {"warmup": warmup, "thinning": thinning, "target_accept": 0.9},
+        "settings": {"warmup": warmup, "thinning": thinning, "target_accept": TARGET_ACCEPT},
         "options": options,
         "priors": described_priors(resolve_priors(model)),
     }
     small = {name: draws for name, draws in values.items() if draws[0, 0].size <= MOST_ELEMENTS}
     arrays = {name: draws for name, draws in values.items() if name not in small}
-    observed = dataset.copy()
-    observed.attrs = dict(dataset.attrs)
-    result = xr.DataTree.from_dict(
+    by_draw = {"chain": np.arange(CHAINS), "draw": np.arange(DRAWS)}
+    return assemble(
         {
-            "posterior": xr.Dataset(
-                {
-                    name: (
-                        ("chain", "draw", *model.quantities[name].dims),
-                        draws.astype(np.float32),
-                        _attributes(model, name),
-                    )
-                    for name, draws in small.items()
-                },
-                coords={"chain": np.arange(CHAINS), "draw": np.arange(DRAWS)},
+            "posterior": labelled(
+                {name: draws.astype(np.float32) for name, draws in small.items()},
+                model.quantities,
+                by_draw,
             ),
-            "moments": xr.Dataset(
-                {
-                    name: (
-                        ("moment", *model.quantities[name].dims),
-                        _moments(draws),
-                        _attributes(model, name),
-                    )
-                    for name, draws in arrays.items()
-                },
-                coords={"moment": list(MOMENTS)},
+            "moments": labelled(
+                {name: _moments(draws) for name, draws in arrays.items()},
+                model.quantities,
+                {"moment": list(MOMENTS)},
             ),
-            "observed_data": observed,
-        }
+            "observed_data": dataset.copy(),
+        },
+        checks,
+        provenance(model, dataset, configuration, seed)
+        | {
+            "gradient_count": found.gradients,
+            "compile_seconds": found.compile_seconds,
+            "run_seconds": found.run_seconds,
+        },
     )
-    result.attrs = provenance(model, dataset, configuration, seed) | {
-        "gradient_count": made.gradients,
-        "compile_seconds": made.compile_seconds,
-        "run_seconds": made.run_seconds,
-        **checks,
-    }
-    return result
 
 
 def open_reference(model):
@@ -201,42 +196,55 @@ def _reference_moments(reference, name):
     return reference["moments"][name].to_numpy()
 
 
-def _certify(values, statistics):
-    """Return the checks as attributes, or raise."""
+def reference_checks(values, statistics):
+    """Return the rows of the criteria of a reference.
+
+    Parameters
+    ----------
+    values : mapping of str to (chain, draw, ...)
+        Constrained draws.
+    statistics : mapping of str to (chain, step)
+        Of all steps after warm-up.
+    """
     flat = np.concatenate([d.reshape(*d.shape[:2], -1) for d in values.values()], axis=2)
     flat = flat[:, :, np.ptp(flat, axis=(0, 1)) > 0]
     axes = {"chain_axis": 0, "draw_axis": 1}
     centred = flat - flat.mean(axis=1, keepdims=True)
     lag_one = (centred[:, 1:] * centred[:, :-1]).sum(axis=1) / (centred**2).sum(axis=1)
-    checks = {
-        "worst_r_hat": float(np.max(array_stats.rhat(flat, **axes))),
-        "worst_lag_1_autocorrelation": float(np.abs(lag_one.mean(axis=0)).max()),
-        "divergences": int(statistics["diverging"].sum()),
-        "worst_e_bfmi": float(np.min(array_stats.bfmi(statistics["energy"], **axes))),
-        "smallest_bulk_ess": float(np.min(array_stats.ess(flat, method="bulk", **axes))),
-        "smallest_tail_ess": float(
-            np.min(array_stats.ess(flat, method="tail", prob=(0.05, 0.95), **axes))
+    enough = float(ESS_PER_CHAIN * CHAINS)
+    return (
+        rhat_check(float(np.max(array_stats.rhat(flat, **axes)))),
+        Check(
+            "lag-1 autocorrelation",
+            float(np.abs(lag_one.mean(axis=0)).max()),
+            AUTOCORRELATION_LIMIT,
+            kind="precision",
+            meaning="of kept draws, mean over chains, worst of all quantities",
         ),
-    }
+        Check(
+            "divergences",
+            float(statistics["diverging"].sum()),
+            1.0,
+            kind="adequacy",
+            meaning="divergent trajectories after warm-up, kept or not",
+        ),
+        energy_check(float(np.min(array_stats.bfmi(statistics["energy"], **axes)))),
+        ess_check("bulk ESS", float(np.min(array_stats.ess(flat, method="bulk", **axes))), enough),
+        ess_check("tail ESS", float(np.min(array_stats.ess(flat, **TAIL_OPTIONS, **axes))), enough),
+    )
+
+
+def _require(checks):
+    """Raise unless every criterion is met."""
     missed = [
-        f"{name} = {checks[name]:.4g}, not {limit}"
-        for name, limit, passed in (
-            ("worst_r_hat", f"below {RHAT_LIMIT}", checks["worst_r_hat"] < RHAT_LIMIT),
-            (
-                "worst_lag_1_autocorrelation",
-                f"below {AUTOCORRELATION_LIMIT}",
-                checks["worst_lag_1_autocorrelation"] < AUTOCORRELATION_LIMIT,
-            ),
-            ("divergences", "0", checks["divergences"] == 0),
-            ("worst_e_bfmi", f"above {ENERGY_LIMIT}", checks["worst_e_bfmi"] > ENERGY_LIMIT),
-        )
-        if not passed
+        f"{row.name} = {row.value:.4g}, not {row.sense} {row.limit:g}"
+        for row in checks
+        if failing(row)
     ]
     if missed:
         raise ReferencePosteriorError(
             f"the draws are no reference: {'; '.join(missed)}; use more warm-up or thinning"
         )
-    return checks
 
 
 def _moments(draws):
@@ -250,12 +258,3 @@ def _moments(draws):
             array_stats.mcse(draws, method="sd", **axes),
         ]
     )
-
-
-def _attributes(model, name):
-    quantity = model.quantities[name]
-    return {
-        "units": quantity.unit,
-        "long_name": quantity.meaning,
-        "auxiliary": int(quantity.auxiliary),
-    }

@@ -1,5 +1,6 @@
 """Fit a model to a data set: target, driver, constrained draws, result."""
 
+import json
 import time
 import warnings
 
@@ -120,12 +121,13 @@ def fit(
             *quality_checks(groups.get("quality", {})),
             *failure,
         )
-    groups["observed_data"].attrs.update(dataset.attrs)
+    groups["observed_data"] = _whole_data(dataset, groups)
     return assemble(
         groups,
         checks,
         plan.attributes
         | {
+            "data_variables": json.dumps([str(name) for name in dataset.variables]),
             "gradient_count": found.gradients,
             "compile_seconds": compiled.seconds,
             "run_seconds": time.perf_counter() - began - compiled.seconds,
@@ -133,6 +135,14 @@ def fit(
             **found.notes,
         },
     )
+
+
+def _whole_data(dataset, groups):
+    """Return the observed data with what the model's groups left out, so that all is kept."""
+    observed = groups["observed_data"]
+    kept = {*observed.variables, *groups.get("constant_data", xr.Dataset()).variables}
+    left_out = [name for name in dataset.variables if name not in kept]
+    return observed.assign({name: dataset[name] for name in left_out}).assign_attrs(dataset.attrs)
 
 
 class DerivedOutputsWarning(UserWarning):

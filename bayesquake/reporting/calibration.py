@@ -19,7 +19,7 @@ def rank_figure(calibration):
     Parameters
     ----------
     calibration : xarray.Dataset
-        From `bayesquake.diagnostics.calibration.calibrate`.
+        The group ``ranks`` of `bayesquake.diagnostics.calibration.calibrate`.
 
     Returns
     -------

@@ -12,10 +12,11 @@ from importlib import resources
 from pathlib import Path
 
 import numpy as np
-from xarray import DataTree
+from xarray import Dataset, DataTree
 
 from bayesquake.errors import ResultError
 from bayesquake.model.registry import card, load_model
+from bayesquake.reporting.calibration import rank_figure
 from bayesquake.reporting.figures import (
     STYLE,
     distinct,
@@ -40,7 +41,7 @@ def report(result, path):
     Parameters
     ----------
     result : xarray.DataTree
-        From `bayesquake.fit`, or `bayesquake.results.netcdf.open_result`.
+        Of any writer: `bayesquake.fit`, `fit_many`, `calibrate`, a reference.
     path : path
         The HTML file, written whole or not at all.
 
@@ -51,9 +52,8 @@ def report(result, path):
     ModelNotFoundError
         The model of the result is not installed.
     """
-    for group in ("posterior", "sample_stats", "checks", "observed_data"):
-        if group not in result.children:
-            raise ResultError(f"the result has no group {group!r}; make it with `bayesquake fit`")
+    if "checks" not in result.children:
+        raise ResultError("the result has no group 'checks'; make it with `bayesquake fit`")
 
     def write(part):
         Path(part).write_text(_render(result), encoding="utf-8")
@@ -68,14 +68,14 @@ def _render(result):
     from bayesquake.diagnostics.convergence import check
 
     model = load_model(result.attrs["model"])
-    verdict, arrays = check(result), list(result["posterior"].data_vars)
+    verdict = check(result)
+    configuration = json.loads(result.attrs["configuration"])
     # A model's own figures and answers are of one data set and of what it derives.
-    own = (
-        "problem" not in result["posterior"].dims
-        and "failed_derived_outputs" not in result["checks"]
-    )
+    own = configuration["writer"] == "fit" and "failed_derived_outputs" not in result["checks"]
+    posterior = _group(result, "posterior")
+    arrays = list(posterior)
     result = _with_elements(result)
-    names = _ordered_scalars(result["posterior"], model)
+    names = _ordered_scalars(_group(result, "posterior"), model)
     environment = Environment(
         autoescape=True, trim_blocks=True, lstrip_blocks=True, undefined=StrictUndefined
     )
@@ -85,16 +85,18 @@ def _render(result):
         "humanised": lambda name: str(name).replace("_", " "),
     }
     template = resources.files("bayesquake.reporting") / "report.html.jinja"
-    traced = distinct(result["posterior"], names)
+    traced = distinct(result["posterior"], names) if names else []
     return environment.from_string(template.read_text(encoding="utf-8")).render(
         attributes=dict(result.attrs),
         references=[text for text in str(result.attrs["references"]).split("; ") if text],
-        driver=json.loads(result.attrs["configuration"])["driver"],
+        driver=configuration["driver"],
         approximate=bool(result.attrs.get("approximate", 0)),
-        chains=result["posterior"].sizes["chain"],
+        chains=posterior.sizes.get("chain", 0),
+        calibration=list(_calibration(result)),
+        rank_figure=_png(rank_figure(_group(result, "ranks"))) if "ranks" in result else None,
         check=verdict,
         answers=model.answers(result) if model.answers is not None and own else {},
-        cautions=result["observed_data"].attrs.get("cautions", ""),
+        cautions=_group(result, "observed_data").attrs.get("cautions", ""),
         window=list(_window(result)),
         observations=list(_observations(result)),
         parameters=list(_parameters(result, model, names)),
@@ -122,6 +124,11 @@ def _render(result):
         configuration=_pretty(result.attrs.get("configuration", "{}")),
         package_versions=_pretty(result.attrs.get("package_versions", "{}")),
     )
+
+
+def _group(result, name):
+    """Return a group of a result, empty if it has none of that name."""
+    return result[name].to_dataset() if name in result.children else Dataset()
 
 
 def _with_elements(result):
@@ -154,13 +161,13 @@ def _quantity_name(name):
 
 def _window(result):
     """Yield (label, value with unit) of the data's constants, then of its attributes."""
-    constants = result["constant_data"].data_vars if "constant_data" in result.children else {}
+    constants = _group(result, "constant_data").data_vars
     for name, variable in constants.items():
         if variable.ndim == 0:
             meaning = variable.attrs.get("long_name", "").partition(",")[0]
             label = f"{meaning}, {name}" if meaning else str(name)
             yield label, _with_unit(variable.item(), variable.attrs.get("units", "1"))
-    for name, value in result["observed_data"].attrs.items():
+    for name, value in _group(result, "observed_data").attrs.items():
         if name not in constants and name not in ("content_hash", "cautions"):
             yield str(name).replace("_", " "), _with_unit(value, "1")
 
@@ -177,7 +184,7 @@ def _with_unit(value, unit):
 
 
 def _observations(result):
-    for name, variable in result["observed_data"].data_vars.items():
+    for name, variable in _group(result, "observed_data").data_vars.items():
         values = variable.to_numpy()
         numeric = values.dtype.kind in "fiu" and np.isfinite(values).any()
         yield {
@@ -193,9 +200,10 @@ def _observations(result):
 def _parameters(result, model, names):
     from bayesquake.diagnostics.convergence import summary_table
 
+    if not names:
+        return
     table = summary_table(result)
-    posterior = result["posterior"]
-    prior = result["prior"].to_dataset() if "prior" in result.children else {}
+    posterior, prior = result["posterior"], _group(result, "prior")
     for name in names:
         row = table.loc[name]
         shared = overlap(prior[name], posterior[name]) if name in prior else np.nan
@@ -214,13 +222,33 @@ def _parameters(result, model, names):
         }
 
 
+def _calibration(result):
+    """Yield a row per quantity of a calibration run."""
+    from bayesquake.diagnostics.ranks import calibration_table
+
+    if "ranks" not in result.children:
+        return
+    for name, row in calibration_table(_group(result, "ranks")).iterrows():
+        yield {
+            "name": name,
+            "numbers": [
+                _fixed(row["coverage"], 3),
+                _fixed(row["standard_error"], 3),
+                _fixed(row["mean_rank"], 3),
+                _number(row["chi2_p"], 2),
+                "yes" if row["inside_band"] else "no",
+            ],
+        }
+
+
 def _sensitivity(result):
     """Yield a row per quantity, if the result holds what power scaling needs."""
     from bayesquake.diagnostics.sensitivity import prior_sensitivity
 
-    if not {"log_prior", "log_likelihood"} <= set(result.children) or "triage" in result.children:
+    if not {"log_prior", "log_likelihood"} <= set(result.children):
         return
-    if not result["log_prior"].data_vars:
+    one_posterior = all(x.dims == ("chain", "draw") for x in result["log_prior"].values())
+    if not result["log_prior"].data_vars or not one_posterior:
         return
     for name, row in prior_sensitivity(result).iterrows():
         yield {

@@ -12,7 +12,7 @@ from bayesquake.model.options import options_of
 from bayesquake.model.priors import Prior
 from bayesquake.model.registry import load_model
 
-__all__ = ["Configuration", "configuration_of", "described_priors"]
+__all__ = ["Configuration", "configuration_of", "described_priors", "stored_priors"]
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -53,18 +53,35 @@ def configuration_of(result, model=None):
     taken = options_of(model.prepare)
     return Configuration(
         model=model,
-        dataset=model.read(result["observed_data"].to_dataset()),
+        dataset=model.read(dataset_behind(result)),
         driver=stored["driver"],
         settings=stored["settings"],
         prepare_options={name: v for name, v in stored["options"].items() if name in taken},
-        priors={
-            site: Prior(
-                table["distribution"],
-                tuple(sorted((k, v) for k, v in table.items() if k != "distribution")),
-            )
-            for site, table in stored["priors"].items()
-        },
+        priors=stored_priors(stored),
     )
+
+
+def dataset_behind(result):
+    """Return the data set that a result was made from, out of its observed and constant data."""
+    observed = result["observed_data"].to_dataset()
+    if "data_variables" not in result.attrs:
+        return observed
+    names = json.loads(result.attrs["data_variables"])
+    constants = [name for name in names if name not in observed.variables]
+    if constants:
+        observed = observed.merge(result["constant_data"].to_dataset()[constants])
+    return observed.drop_vars([name for name in observed.variables if name not in names])
+
+
+def stored_priors(stored):
+    """Return the priors that `described_priors` put into a configuration."""
+    return {
+        site: Prior(
+            table["distribution"],
+            tuple(sorted((k, v) for k, v in table.items() if k != "distribution")),
+        )
+        for site, table in stored["priors"].items()
+    }
 
 
 def described_priors(priors):

@@ -131,7 +131,7 @@ def energy_check(value, over=""):
 
 def missing_check(missing, what="draws"):
     """Return the row of what an interrupted run did not make."""
-    meaning = f"{what} of a chain that were asked for and not made before the run was interrupted"
+    meaning = f"{what} that were asked for and not made before the run was interrupted"
     return Check(f"missing {what}", float(missing), 1.0, "below", "precision", meaning=meaning)
 
 

@@ -2,23 +2,26 @@
 
 import hashlib
 import json
-import os
-from importlib import resources
-from pathlib import Path
 
 import jax
 import numpy as np
-
-from bayesquake.io.processor import available_cores, processor
 
 __all__ = ["arrays_hash", "difference", "request", "run_identity"]
 
 REQUEST = ("model", "seed", "configuration", "model_hash", "data_hash", "arrays_hash")
 """Root attributes of a result that say what was asked."""
 
-VERSIONS = ("bayesquake_version", "package_versions", "key_implementation", "device", "x64")
-SOURCES = ("inference", "model", "physics", "targets")
-"""Parts of the library that decide on the draws, beside the model."""
+VERSIONS = (
+    "bayesquake_version",
+    "package_versions",
+    "key_implementation",
+    "device",
+    "x64",
+    "library_hash",
+    "XLA_FLAGS",
+)
+ON_CPU = ("processor", "available_cores")
+"""Sums over several cores round differently, and so do kinds of processor."""
 
 
 def request(attributes):
@@ -29,20 +32,15 @@ def request(attributes):
 def run_identity(attributes):
     """Return all that must be equal for a run to be continued bit by bit.
 
-    On a CPU this includes the kind of processor and the number of cores, for sums over
-    several cores round differently.
+    On a CPU this includes the kind of processor and the number of cores.
 
     Parameters
     ----------
     attributes : mapping
         The root attributes that the result will have.
     """
-    identity = request(attributes)
-    identity |= {name: _parsed(attributes[name]) for name in VERSIONS}
-    identity |= {"library_hash": _library_hash(), "XLA_FLAGS": os.environ.get("XLA_FLAGS", "")}
-    if jax.default_backend() == "cpu":
-        identity |= {"processor": processor(), "available_cores": available_cores()}
-    return identity
+    names = VERSIONS + (ON_CPU if jax.default_backend() == "cpu" else ())
+    return request(attributes) | {name: _parsed(attributes[name]) for name in names}
 
 
 def arrays_hash(arrays):
@@ -77,12 +75,3 @@ def difference(stored, asked):
 def _parsed(value):
     """Return an attribute with its JSON read, so that a difference names the item inside."""
     return json.loads(value) if isinstance(value, str) and value.startswith("{") else value
-
-
-def _library_hash():
-    digest = hashlib.sha256()
-    library = Path(str(resources.files("bayesquake")))
-    for room in SOURCES:
-        for file in sorted((library / room).rglob("*.py")):
-            digest.update(str(file.relative_to(library)).encode() + b"\0" + file.read_bytes())
-    return digest.hexdigest()

@@ -7,6 +7,7 @@ from pathlib import Path
 import xarray as xr
 
 from bayesquake.errors import ResultError
+from bayesquake.results.schema import SCHEMA
 
 __all__ = ["open_result", "replace_when_complete", "require_writable", "write_netcdf"]
 
@@ -104,4 +105,9 @@ def open_result(path):
         raise ResultError(f"{path}: is not a readable NetCDF result: {problem}") from problem
     if "bayesquake_version" not in result.attrs:
         raise ResultError(f"{path}: was not written by bayesquake; make it with `bayesquake fit`")
+    if result.attrs.get("schema") != SCHEMA:
+        raise ResultError(
+            f"{path}: has the form of results of bayesquake {result.attrs['bayesquake_version']}, "
+            "which this version does not read; make it again"
+        )
     return result

@@ -7,6 +7,7 @@ import hashlib
 import importlib.metadata
 import inspect
 import json
+import os
 import platform
 import subprocess
 from importlib import resources
@@ -15,7 +16,16 @@ from pathlib import Path
 import jax
 import numpy as np
 
-__all__ = ["PACKAGES", "dataset_hash", "deciding_sources", "model_hash", "provenance"]
+from bayesquake.io.processor import available_cores, processor
+
+__all__ = [
+    "PACKAGES",
+    "dataset_hash",
+    "deciding_sources",
+    "library_hash",
+    "model_hash",
+    "provenance",
+]
 
 PACKAGES = (
     "jax",
@@ -29,6 +39,9 @@ PACKAGES = (
     "xarray",
     "obspy",
 )
+
+SOURCES = ("batch", "inference", "model", "physics", "targets")
+"""Rooms of the library that decide the draws, beside the model."""
 
 
 def provenance(model, dataset, configuration, seed):
@@ -62,10 +75,24 @@ def provenance(model, dataset, configuration, seed):
         ),
         "lock_hash": _lock_hash(),
         "python_version": platform.python_version(),
+        "library_hash": library_hash(),
         "device": f"{device.platform}: {device.device_kind}",
+        "processor": processor(),
+        "available_cores": available_cores(),
+        "XLA_FLAGS": os.environ.get("XLA_FLAGS", ""),
         "x64": int(jax.config.read("jax_enable_x64")),
         "created_at": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
     }
+
+
+def library_hash():
+    """Return the SHA-256 of the sources of the library that decide the draws, beside the model."""
+    digest = hashlib.sha256()
+    library = Path(str(resources.files("bayesquake")))
+    for room in SOURCES:
+        for file in sorted((library / room).rglob("*.py")):
+            digest.update(str(file.relative_to(library)).encode() + b"\0" + file.read_bytes())
+    return digest.hexdigest()
 
 
 def model_hash(model):

@@ -37,9 +37,10 @@ def ours(driver):
     """Return our calibration by a driver, one chain per simulation."""
 
     def run(simulations, warmup, draws, seed):
-        return calibrate(
+        result = calibrate(
             EIGHT_GROUPS, simulations, driver=driver, warmup=warmup, draws=draws, seed=seed
         )
+        return result["ranks"].to_dataset()
 
     return run
 

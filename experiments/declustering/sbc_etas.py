@@ -36,7 +36,7 @@ DESIGN = {"side_km": 100.0, "T": 1000.0, "minimum_events": 300, "maximum_events"
 
 def run(study, folder):
     """Calibrate the parameters and the branching ratio; finished chunks are kept."""
-    calibration = calibrate(
+    result = calibrate(
         model(),
         study.mode["sbc_etas"]["replicates"],
         seed=study.config["seed"],
@@ -45,12 +45,13 @@ def run(study, folder):
         chunk=study.mode["sbc_etas"]["chunk"],
         directory=folder / "chunks",
     )
-    write_netcdf(calibration, folder / "calibration.nc")
+    write_netcdf(result, folder / "calibration.nc")
+    calibration = result["ranks"].to_dataset()
     rank_figure(calibration).savefig(folder / "ranks.png", dpi=150)
     table = calibration_table(calibration)
     table.round(4).to_csv(folder / "table.csv")
     return (
         f"{calibration.sizes['replicate']} catalogues: coverage of 90 % intervals "
         f"{table['coverage'].min():.3f} to {table['coverage'].max():.3f}, smallest p-value of the "
-        f"ranks {table['p_value'].min():.2g}, {int(calibration['divergences'].sum())} divergences"
+        f"ranks {table['chi2_p'].min():.2g}, {int(calibration['divergences'].sum())} divergences"
     )

@@ -59,4 +59,4 @@ if __name__ == "__main__":
     calibration = run(
         sys.argv[1], sys.argv[2], progress=lambda done, total: print(f"{done}/{total}", flush=True)
     )
-    print(calibration_table(calibration).round(3).to_string())
+    print(calibration_table(calibration["ranks"].to_dataset()).round(3).to_string())

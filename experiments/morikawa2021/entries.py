@@ -34,11 +34,12 @@ def run_calibration(study, folder):
             _short_calibration(study) if study.quick else _full_calibration(study, backend, folder)
         )
         write_netcdf(result, folder / f"calibration_{backend}.nc")
-        table = calibration_table(result)
+        ranks = result["ranks"].to_dataset()
+        table = calibration_table(ranks)
         table.to_csv(folder / f"calibration_{backend}.csv")
-        rank_figure(result).savefig(folder / f"ranks_{backend}.png", dpi=150)
+        rank_figure(ranks).savefig(folder / f"ranks_{backend}.png", dpi=150)
         lines.append(
-            f"{backend}, {result.sizes['replicate']} replicates: mean coverage "
+            f"{backend}, {ranks.sizes['replicate']} replicates: mean coverage "
             f"{table['coverage'].mean():.3f}, smallest p of uniform ranks "
             f"{table['chi2_p'].min():.2g}"
         )

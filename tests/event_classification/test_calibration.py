@@ -16,7 +16,7 @@ def test_posteriors_of_small_catalogues_hold_the_truth(model):
         warmup=100,
         draws=100,
         chunk=1,
-    )
+    )["ranks"]
     z = (calibration["truth"] - calibration["mean"]) / calibration["sd"]
     assert int(calibration["divergences"].sum()) == 0
     assert (abs(z.mean("replicate")) < 4 / np.sqrt(10)).all()
