@@ -7,13 +7,14 @@ of `bayesquake.check`:
    by the Hessian for a pilot run and by the pilot's covariance for the draws;
 2. the same with smaller steps, whitened by the covariance of the draws of tier 1, and several
    times longer;
-3. the adaptive no-U-turn sampler in the whitened coordinates, with small steps;
-4. sequential Monte Carlo from the prior, where the target tells prior and likelihood apart.
+3. the adaptive no-U-turn sampler in the whitened coordinates, with small steps.
 
 Where a model can draw exactly from one of its posteriors, at a price, that takes the place of
 tiers 2 and 3; so does sequential Monte Carlo where asked for. Problems with a second mode that
-matters go there at once, for chains agree on the share of a mode only after many crossings, and
-so do, where tiers 2 and 3 are left out, those whose pilot chains lie far apart.
+matters go there at once, or to sequential Monte Carlo unasked, for chains agree on the share of a
+mode only after many crossings; and so do, where tiers 2 and 3 are left out, those whose pilot
+chains lie far apart. Other problems that chains cannot settle are not given to sequential Monte
+Carlo: in a funnel its runs agree with each other and not with the posterior.
 
 A tier runs a few problems at a time, those of similar cost together, and hands on the ones that
 miss a limit. What no tier certifies is named.
@@ -160,8 +161,10 @@ def triage(target, data, *, seed=0, numbers=None, settings=None, exact=()):
     triaged = nothing_yet(found, settings, target.dim)
     alive = np.flatnonzero(found.finite)
     quick = bool(exact) or settings.sequential
-    settling = (*exact, None) if quick or _has_prior(target) else ()
-    chosen = alive[found.rivals[alive] <= 1] if settling else alive
+    has_prior = None not in (target.log_prior, target.log_likelihood, target.prior_position)
+    settling = (*exact, *(None,) * has_prior)
+    several = found.rivals > 1
+    chosen = alive[~several[alive]] if settling else alive
     if chosen.size:
         pilot, *tiers = _samplers(target.log_density, settings)
         cohort = _cohort(found, chosen, numbers, data)
@@ -187,16 +190,11 @@ def triage(target, data, *, seed=0, numbers=None, settings=None, exact=()):
             record(triaged, cohort.place, positions, made.statistics, evidence, tier_of)
             cohort = _onward(cohort, made, np.flatnonzero(~certified))
     for draw in settling:
-        left = alive[triaged.tier[alive] == 0]
+        left = alive[(triaged.tier[alive] == 0) & (quick | several[alive])]
         if left.size:
             chosen, their_data = taken((numbers, data), left)
             _settle(triaged, left, chosen, their_data, target, draw, seed, settings)
     return triaged
-
-
-def _has_prior(target):
-    """Return whether sequential Monte Carlo can begin at the prior of a target."""
-    return None not in (target.log_prior, target.log_likelihood, target.prior_position)
 
 
 def _cohort(found, chosen, numbers, data):
