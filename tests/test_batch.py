@@ -95,7 +95,7 @@ def test_a_mode_of_a_curved_valley_is_found_by_newton_steps():
         x, y = position
         return -((1 - x) ** 2) - 100 * (y - x**2) ** 2
 
-    mode, _ = newton_mode(automatic_slopes(banana), jnp.array([-1.2, 1.0]), tolerance=1e-4)
+    mode, *_ = newton_mode(automatic_slopes(banana), jnp.array([-1.2, 1.0]), tolerance=1e-4)
     assert np.allclose(mode.position, [1.0, 1.0], atol=1e-4)
 
 
@@ -200,7 +200,7 @@ MEASURED = Model(
         "residual": Quantity("m", "measured less true", ("measurement",)),
     },
     calibrated=None,
-    recommended=None,
+    recommended=lambda arrays: {"driver": "nuts"},
     complete=None,
     figures={},
     design={},

@@ -95,5 +95,5 @@ def test_draws_that_do_not_qualify_are_no_reference():
     model = bq.load_model("aftershock_rate")
     stored = open_reference(model)
     dataset = model.read(stored["observed_data"].to_dataset())
-    with pytest.raises(ReferencePosteriorError, match="lag_1_autocorrelation"):
+    with pytest.raises(ReferencePosteriorError, match="lag-1 autocorrelation"):
         make_reference(model, dataset, seed=1, warmup=20, thinning=1, basis_size=8, knots=17)

@@ -64,7 +64,7 @@ class Evidence(NamedTuple):
         Of the worst chain.
     change : (problem,)
         Move of exact draws' moments when the nodes of their rule are halved.
-    smallest_ess, spread : (problem,)
+    smallest_ess, drift, spread : (problem,)
         Of sequential Monte Carlo, see `bayesquake.inference.smc.evidence_checks`.
     """
 
@@ -77,6 +77,7 @@ class Evidence(NamedTuple):
     e_bfmi: Any
     change: Any
     smallest_ess: Any
+    drift: Any
     spread: Any
 
 
@@ -117,7 +118,7 @@ def checks_of(evidence, settings, dim="problem"):
             dim,
             "of a mean or sd of exact draws, in posterior sd",
         ),
-        *evidence_checks(evidence.smallest_ess, evidence.spread, dim),
+        *evidence_checks(evidence.smallest_ess, evidence.drift, evidence.spread, dim),
     )
     return tuple(row for row in rows if not np.isnan(row.value).all())
 

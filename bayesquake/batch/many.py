@@ -37,6 +37,7 @@ from bayesquake.targets.target import target_of_arrays
 
 __all__ = ["fit_many"]
 
+SETTINGS = {field.name for field in dataclasses.fields(TriageSettings)}
 INTERRUPTED = "the run was interrupted before this problem; the same call with directory goes on"
 
 
@@ -69,8 +70,8 @@ def fit_many(
     datasets,
     *,
     names=None,
-    chains=4,
-    draws=500,
+    chains=None,
+    draws=None,
     seed=0,
     priors=None,
     chunk=256,
@@ -88,8 +89,9 @@ def fit_many(
         From ``model.read`` or ``model.simulate``.
     names : sequence of str, optional
         A name for each; its place by default.
-    chains, draws : int
-        Number of chains and of kept draws in each, for every problem.
+    chains, draws : int, optional
+        Number of chains and of kept draws in each, for every problem; by default what the model
+        recommends for a triage, else 4 and 500.
     seed : int
         A problem's draws depend on it and on the problem's place.
     priors : mapping or path, optional
@@ -105,7 +107,8 @@ def fit_many(
         Folder where finished chunks are kept, made if need be; the same call with the same
         folder goes on after them.
     **options
-        Options of ``model.prepare`` and fields of `bayesquake.batch.triaged.TriageSettings`.
+        Options of ``model.prepare`` and fields of `bayesquake.batch.triaged.TriageSettings`, by
+        default those that the model recommends for a triage.
 
     Returns
     -------
@@ -134,12 +137,13 @@ def fit_many(
     chunk = positive_integer("chunk", chunk)
     if isinstance(seed, bool) or not isinstance(seed, int) or seed < 0:
         raise OptionError(f"seed = {seed!r} must be an integer of at least 0")
-    settings, prepare_options = _split(model, options, chains, draws)
+    given, prepare_options = _split(model, options, {"chains": chains, "draws": draws})
     resolved = resolve_priors(model, priors)
 
     began = time.perf_counter()
     with recorded_compilations() as compiled:
         prepared = [model.prepare(dataset, **prepare_options) for dataset in datasets]
+        settings = TriageSettings(**_recommended(model, prepared[0]) | given)
         reference = importable_name(model) if client is not None else ""
         tasks = [
             Task(
@@ -206,12 +210,17 @@ def fit_chunk(model, task):
     problems = [jax.tree.map(lambda a, i=i: a[i], task.arrays) for i in range(len(task.numbers))]
     target = target_of_arrays(model, problems[0], task.priors)
     data = jax.tree.map(np.asarray, stacked([target.condition(arrays) for arrays in problems]))
+    exact = ()
+    if target.split is not None and len(jax.tree.leaves(problems[0])[0]) == 1:
+        split = target.split()
+        target, exact = split.target, split.exact
     triaged = triage(
         target,
         data,
         seed=task.seed,
         numbers=task.numbers,
         settings=task.settings,
+        exact=exact,
     )
     constrain = _over_draws(target.constrain)
     values = in_lanes(
@@ -349,21 +358,27 @@ def _names(names, datasets):
     return names
 
 
-def _split(model, options, chains, draws):
-    """Return the settings of the triage and the options of ``model.prepare``."""
-    own = {field.name for field in dataclasses.fields(TriageSettings)} - {"chains", "draws"}
+def _split(model, options, sizes):
+    """Return the settings of the triage that were given, and the options of ``model.prepare``."""
     taken = options_of(model.prepare)
-    unknown = sorted(set(options) - own - taken)
+    unknown = sorted(set(options) - SETTINGS - taken)
     if unknown:
         raise OptionError(
-            f"unknown option {with_nearest(unknown, own | taken)}; fit_many takes "
-            f"{', '.join(sorted(own))}, "
+            f"unknown option {with_nearest(unknown, SETTINGS | taken)}; fit_many takes "
+            f"{', '.join(sorted(SETTINGS))}, "
             f"preparing the data of {model.name} {', '.join(sorted(taken)) or 'none'}"
         )
-    settings = TriageSettings(
-        chains, draws, **{name: value for name, value in options.items() if name in own}
-    )
+    settings = {name: value for name, value in options.items() if name in SETTINGS}
+    settings |= {name: size for name, size in sizes.items() if size is not None}
     return settings, {name: value for name, value in options.items() if name in taken}
+
+
+def _recommended(model, arrays):
+    """Return the settings of a triage that the model recommends for such a problem."""
+    recommended = dict(model.recommended(arrays))
+    if recommended.pop("driver") != "triage":
+        return {}
+    return {name: value for name, value in recommended.items() if name in SETTINGS}
 
 
 @functools.cache

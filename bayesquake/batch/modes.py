@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 from blackjax.diagnostics import psis_weights
+from jax.scipy.linalg import solve_triangular
 
 from bayesquake.inference.kernels.compilation import compiled
 from bayesquake.inference.kernels.mode import find_mode
@@ -37,7 +38,11 @@ SAME = 0.5
 """Ends closer than this, in standard deviations of the best one's Gaussian, are one mode."""
 
 SMALLEST_CURVATURE = 1e-8
-"""Smallest curvature kept, relative to the largest."""
+"""Smallest curvature kept, relative to the largest, when all coordinates are scaled to one."""
+
+REACHED = 0.5
+"""Distance to its mode, in standard deviations of its Gaussian, within which a search has ended at
+the mode."""
 
 OVERDISPERSION = 1.5
 """Spread of the chains' starts, in standard deviations of the Gaussian."""
@@ -56,10 +61,12 @@ class Modes(NamedTuple):
         Pareto k-hat of importance weights of draws from the Gaussian.
     count : int
         Distinct modes of comparable height, 0 if there is none.
-    rivals : int
-        Distinct modes that matter so much that each must be visited, the best one included.
+    rivals, rival_modes : int
+        Ends of searches that matter so much that each must be visited, the best one included; and
+        those of them that are modes, not places where a search gave up.
     curvature : float
-        Smallest eigenvalue of the negative Hessian at the best mode; positive at a mode.
+        Smallest eigenvalue of the negative Hessian at the best mode, scaled to a unit diagonal;
+        positive at a mode.
     gradients : int
         Gradient evaluations, a Hessian counted as one per coordinate.
     finite : bool
@@ -72,6 +79,7 @@ class Modes(NamedTuple):
     pareto_k: Any
     count: Any
     rivals: Any
+    rival_modes: Any
     curvature: Any
     gradients: Any
     finite: Any
@@ -110,21 +118,20 @@ def modes_program(
             if dim <= NEWTON_DIMENSION:
                 return newton_mode(by_newton, start, max_iterations=iterations)
             end = find_mode(at, start)
-            return end, -jax.hessian(at)(end.position)
-
-        def gaussian(precision):
-            eigenvalues, vectors = jnp.linalg.eigh(precision)
-            size = jnp.abs(eigenvalues)
-            kept = jnp.maximum(size, SMALLEST_CURVATURE * size.max())
-            return vectors / jnp.sqrt(kept), eigenvalues[0]
+            return end, jax.grad(at)(end.position), -jax.hessian(at)(end.position)
 
         def search(key):
-            end, precision = climb(_finite_start(key, at, lambda key: initial(key, data), dim))
-            return end, *gaussian(precision)
+            start = _finite_start(key, at, lambda key: initial(key, data), dim)
+            end, gradient, precision = climb(start)
+            root, curvature = gaussian(precision)
+            reached = (curvature > 0) & (jnp.linalg.norm(root.T @ gradient) < REACHED)
+            return end, root, curvature, reached
 
         key_start, key_chain, key_draw = jax.random.split(key, 3)
         # One search after the other, so that no problem waits for the slowest of all searches.
-        ends, roots, curvatures = jax.lax.map(search, jax.random.split(key_start, searches))
+        ends, roots, curvatures, reached = jax.lax.map(
+            search, jax.random.split(key_start, searches)
+        )
         height = jnp.where(jnp.isfinite(ends.log_density), ends.log_density, -jnp.inf)
         best = jnp.argmax(height)
         comparable = height >= height[best] - COMPARABLE
@@ -142,6 +149,8 @@ def modes_program(
         usable = jnp.isfinite(jax.vmap(at)(around))
         start = jnp.where(usable[:, None], around, ends.position[end])
 
+        rival = distinct & (mass + 2 * jnp.log(away) >= mass[best] - RIVAL)
+
         z = jax.random.normal(key_draw, (draws, dim))
         weight = jax.vmap(at)(ends.position[best] + z @ root.T) + 0.5 * (z**2).sum(axis=1)
         weight = jnp.where(jnp.isnan(weight), -jnp.inf, weight)
@@ -152,13 +161,32 @@ def modes_program(
             start=start,
             pareto_k=jnp.nan_to_num(psis_weights(weight)[1], nan=jnp.inf),
             count=jnp.where(finite, count, 0),
-            rivals=(distinct & (mass + 2 * jnp.log(away) >= mass[best] - RIVAL)).sum(),
+            rivals=rival.sum(),
+            rival_modes=(rival & reached).sum(),
             curvature=curvatures[best],
             gradients=ends.iterations.sum() * (1 + dim * (dim <= NEWTON_DIMENSION)),
             finite=finite,
         )
 
     return run
+
+
+def gaussian(precision):
+    """Return a root of the covariance and the smallest eigenvalue, scaled to a unit diagonal.
+
+    In the units of the coordinates themselves a narrow one would drown a wide one.
+    """
+    diagonal = jnp.abs(jnp.diagonal(precision))
+    scale = jnp.sqrt(jnp.where(diagonal > 0, diagonal, 1.0))
+    scaled = precision / scale / scale[:, None]
+    eigenvalues, vectors = jnp.linalg.eigh(scaled)
+    size = jnp.abs(eigenvalues)
+    smallest = SMALLEST_CURVATURE * size.max()
+    # Eigenvectors of equal eigenvalues turn with the rounding, a triangular root does not.
+    triangular = solve_triangular(jnp.linalg.cholesky(scaled), jnp.eye(len(scale)), lower=True).T
+    turned = vectors / jnp.sqrt(jnp.maximum(size, smallest))
+    root = jnp.where(eigenvalues[0] > smallest, triangular, turned)
+    return root / scale[:, None], eigenvalues[0]
 
 
 def _finite_start(key, log_density, initial, dim):

@@ -16,6 +16,7 @@ from bayesquake.inference.smc import (
     LARGEST_INCREMENTS,
     MOVES,
     TARGET_ESS,
+    drift_of,
     evidence_spread,
     smc_program,
     whole_likelihood,
@@ -44,7 +45,7 @@ def sequential_draws(target, keys, data, chains, draws):
     evidence : Evidence
         Of the runs alone.
     """
-    start, increment = smc_program(
+    start, increment, settle = smc_program(
         target.log_prior, whole_likelihood(target.log_likelihood), MOVES, TARGET_ESS
     )
     run_keys, particles = batched(_from_prior(target.prior_position, chains, draws), (0, 0))(
@@ -58,9 +59,12 @@ def sequential_draws(target, keys, data, chains, draws):
         arrived = np.asarray(state.progress).min(axis=1) == 1
         if arrived.all():
             break
+    state, changes = batched(settle, (0, 0))(state, data)
+    gradients += draws * np.asarray(state.steps).sum(axis=1)
     positions = np.where(arrived[:, None, None, None], np.asarray(state.particles), np.nan)
     evidence = no_evidence(len(positions))._replace(
         smallest_ess=np.asarray(state.smallest_ess).min(axis=1),
+        drift=drift_of(changes),
         spread=evidence_spread(np.asarray(state.log_evidence)),
     )
     log_density, acceptance = np.asarray(state.log_density), np.asarray(state.acceptance)

@@ -163,7 +163,7 @@ def triage(target, data, *, seed=0, numbers=None, settings=None, exact=()):
     quick = bool(exact) or settings.sequential
     has_prior = None not in (target.log_prior, target.log_likelihood, target.prior_position)
     settling = (*exact, *(None,) * has_prior)
-    several = found.rivals > 1
+    several = (found.rivals if quick else found.rival_modes) > 1
     chosen = alive[~several[alive]] if settling else alive
     if chosen.size:
         pilot, *tiers = _samplers(target.log_density, settings)
@@ -296,7 +296,8 @@ def _settle(triaged, place, numbers, data, target, exact, seed, settings):
     triaged.gradients[place] += gradients
     if exact is None:
         seen = evidence_of_draws(positions, data, target.judged, target.fixed, width)
-        evidence = seen._replace(smallest_ess=evidence.smallest_ess, spread=evidence.spread)
+        of_runs = {name: getattr(evidence, name) for name in ("smallest_ess", "drift", "spread")}
+        evidence = seen._replace(**of_runs)
     statistics = {
         name: np.full(lp.shape, False if kind is bool else 0 if kind is int else np.nan)
         for name, kind in STATISTICS.items()

@@ -27,7 +27,7 @@ MEANINGS = {
     "tier": "tier that certified the problem, 0 if none did",
     "pareto_k": "Pareto k-hat of importance weights of the Gaussian at the mode",
     "modes": "modes found whose log density is within 10 of the best",
-    "curvature": "smallest eigenvalue of the negative Hessian at the best mode",
+    "curvature": "smallest eigenvalue of the negative Hessian at the best mode, of unit diagonal",
     "gradients": "gradient evaluations",
 }
 """Variables of the group ``triage``."""
@@ -154,7 +154,7 @@ class Triaged(NamedTuple):
     modes : (problem,) int
         Distinct modes found whose log density is within 10 of the best.
     curvature : (problem,)
-        Smallest eigenvalue of the negative Hessian at the mode.
+        Smallest eigenvalue of the negative Hessian at the mode, scaled to a unit diagonal.
     centre, root : (problem, dim), (problem, dim, dim)
         The best mode and a root of the covariance of its Gaussian.
     gradients : (problem,) int

@@ -39,6 +39,7 @@ __all__ = [
     "ANNEALS",
     "MOVES",
     "TARGET_ESS",
+    "drift_of",
     "evidence_checks",
     "evidence_spread",
     "smc",
@@ -61,6 +62,11 @@ LARGEST_INCREMENTS = 1000
 
 SMALLEST_SHARE = 0.1
 """Share of particles that must count after an increment; fewer and the cloud is that of a few."""
+
+MOVES_AT_REST = 8
+LARGEST_DRIFT = 5.0
+"""Standard errors by which a moment of particles may change in `MOVES_AT_REST` trajectories at the
+posterior: a cloud that has missed a part of it that moves can reach drifts towards it."""
 
 LARGEST_SPREAD = 1.0
 """Standard deviation of the log evidence beyond which runs have not seen the same posterior."""
@@ -164,7 +170,9 @@ def smc(
     key_prior, key_run = jax.random.split(jax.random.key(seed))
     began = time.perf_counter()
     with recorded_compilations() as compilations:
-        start, increment = smc_program(target.log_prior, terms, mcmc_steps, float(target_ess))
+        start, increment, settle = smc_program(
+            target.log_prior, terms, mcmc_steps, float(target_ess)
+        )
         particles = mapped(target.prior_position)(
             jax.random.split(key_prior, chains * draws), target.data
         ).reshape(chains, draws, -1)
@@ -186,6 +194,8 @@ def smc(
             gradients += draws * int(state.steps.sum())
             if progress is not None:
                 progress(_draws_done(shares, draws), draws, {"acceptance_rate": state.acceptance})
+        state, changes = settle(state, target.data)
+        gradients += draws * int(state.steps.sum())
         state = jax.tree.map(np.asarray, state._replace(key=None))
     shape = (chains, draws)
     statistics = {
@@ -195,7 +205,8 @@ def smc(
         "log_evidence": np.broadcast_to(state.log_evidence[:, None], shape),
     }
     spread = float(evidence_spread(state.log_evidence))
-    evidence = evidence_checks(float(state.smallest_ess.min()), spread)[: min(chains, 2)]
+    rows = evidence_checks(float(state.smallest_ess.min()), drift_of(changes), spread)
+    evidence = rows if chains > 1 else rows[:-1]
     return Found(
         positions=state.particles,
         statistics=statistics,
@@ -221,13 +232,38 @@ def evidence_spread(log_evidence):
     )
 
 
-def evidence_checks(smallest_ess, spread, over=""):
+def drift_of(changes):
+    """Return the largest change of a moment by the moves of particles at rest.
+
+    Particles from the posterior stay so when they are moved: their mean position and square change
+    by chance alone.
+
+    Parameters
+    ----------
+    changes : pair of (..., run, moment)
+        Mean changes of the whitened particles and of their squares, and the variances of these.
+
+    Returns
+    -------
+    (...) array
+        In standard errors.
+    """
+    mean, variance = (np.asarray(part) for part in changes)
+    runs = mean.shape[-2]
+    error = np.sqrt(variance.sum(axis=-2)) / runs
+    with np.errstate(invalid="ignore", divide="ignore"):
+        return np.nan_to_num(np.abs(mean.mean(axis=-2)) / error, nan=np.inf).max(axis=-1)
+
+
+def evidence_checks(smallest_ess, drift, spread, over=""):
     """Return the rows of runs of sequential Monte Carlo.
 
     Parameters
     ----------
     smallest_ess : float or (problem,)
         Smallest effective sample size that an increment left, as a share of the particles.
+    drift : float or (problem,)
+        From `drift_of`.
     spread : float or (problem,)
         From `evidence_spread`.
     over : str
@@ -242,6 +278,15 @@ def evidence_checks(smallest_ess, spread, over=""):
             "adequacy",
             over,
             "share of the particles that still counted when more of the likelihood came in",
+        ),
+        Check(
+            "drift at rest",
+            drift,
+            LARGEST_DRIFT,
+            "below",
+            "adequacy",
+            over,
+            "change of a moment of the particles by more moves, in standard errors",
         ),
         Check(
             "spread of log evidence",
@@ -274,6 +319,9 @@ def smc_program(log_prior, terms, mcmc_steps, target_ess):
         ``(keys, particles, data) -> Runs``.
     increment : callable
         ``(Runs, data) -> Runs``; a run that has arrived stays as it is.
+    settle : callable
+        ``(Runs, data) -> (Runs, changes)``, some more moves at the posterior, and what they changed
+        for `drift_of`.
     """
     kernel = hmc.build_kernel()
 
@@ -313,28 +361,12 @@ def smc_program(log_prior, terms, mcmc_steps, target_ess):
             position = centre + root @ white
             return log_prior(position, data) + shares @ terms(position, data)
 
-        def move(carry, key):
-            states, step_size = carry
-            key_length, key_moves = jax.random.split(key)
-            shortest, longest = TRAJECTORY
-            length = jax.random.uniform(key_length, minval=shortest, maxval=longest)
-            steps = jnp.clip(jnp.ceil(length / step_size), 1, MOST_STEPS).astype(int)
-            unit = jnp.ones_like(centre)
-
-            def trajectory(one):
-                return kernel(*one, tempered, step_size, unit, steps)
-
-            states, info = _each(trajectory, (jax.random.split(key_moves, weights.size), states))
-            excess = info.acceptance_rate.mean() - TARGET_ACCEPT
-            step_size = step_size * jnp.exp(ADAPTATION_RATE * excess)
-            return (states, step_size), (info.acceptance_rate, steps)
-
         white = solve_triangular(root, (run.particles[chosen] - centre).T, lower=True).T
-        states = _each(lambda one: hmc.init(one, tempered), white)
-        (states, step_size), (acceptance, steps) = jax.lax.scan(
-            move, (states, run.step_size), jax.random.split(key_move, mcmc_steps)
+        keys = jax.random.split(key_move, mcmc_steps)
+        white, step_size, acceptance, steps = trajectories(
+            keys, white, tempered, run.step_size, ADAPTATION_RATE
         )
-        particles = centre + states.position @ root.T
+        particles = centre + white @ root.T
         log_priors, log_terms = _each(lambda one: measure(one, data), particles)
         moved = Runs(
             key=key,
@@ -344,8 +376,8 @@ def smc_program(log_prior, terms, mcmc_steps, target_ess):
             log_evidence=run.log_evidence + logsumexp(log_weights) - jnp.log(weights.size),
             step_size=step_size,
             log_density=log_priors + log_terms.sum(axis=-1),
-            acceptance=acceptance[-1],
-            steps=1 + steps.sum(),
+            acceptance=acceptance,
+            steps=1 + steps,
             smallest_ess=jnp.minimum(
                 run.smallest_ess, jnp.exp(log_ess(log_weights)) / weights.size
             ),
@@ -354,7 +386,57 @@ def smc_program(log_prior, terms, mcmc_steps, target_ess):
         stay = run._replace(steps=jnp.zeros_like(run.steps))
         return jax.tree.map(lambda new, old: jnp.where(arrived, old, new), moved, stay)
 
-    return compiled(start), compiled(increment)
+    def trajectories(keys, white, density, step_size, rate):
+        """Move whitened particles by a trajectory for each key, the step size following."""
+
+        def move(carry, key):
+            states, step_size = carry
+            key_length, key_moves = jax.random.split(key)
+            shortest, longest = TRAJECTORY
+            length = jax.random.uniform(key_length, minval=shortest, maxval=longest)
+            steps = jnp.clip(jnp.ceil(length / step_size), 1, MOST_STEPS).astype(int)
+            unit = jnp.ones(white.shape[1])
+
+            def trajectory(one):
+                return kernel(*one, density, step_size, unit, steps)
+
+            states, info = _each(trajectory, (jax.random.split(key_moves, len(white)), states))
+            excess = info.acceptance_rate.mean() - TARGET_ACCEPT
+            return (states, step_size * jnp.exp(rate * excess)), (info.acceptance_rate, steps)
+
+        states = _each(lambda one: hmc.init(one, density), white)
+        (states, step_size), (acceptance, steps) = jax.lax.scan(move, (states, step_size), keys)
+        return states.position, step_size, acceptance[-1], steps.sum()
+
+    def settle(state, data):
+        return jax.vmap(lambda run: rest(run, data))(state)
+
+    def rest(run, data):
+        key, key_move = jax.random.split(run.key)
+        count = len(run.particles)
+        centre, root = _whitening(run.particles, jnp.full(count, 1 / count))
+
+        def posterior(white):
+            position = centre + root @ white
+            return log_prior(position, data) + terms(position, data).sum()
+
+        before = solve_triangular(root, (run.particles - centre).T, lower=True).T
+        keys = jax.random.split(key_move, MOVES_AT_REST)
+        after, _, acceptance, steps = trajectories(keys, before, posterior, run.step_size, 0.0)
+        particles = centre + after @ root.T
+        log_priors, log_terms = _each(lambda one: measure(one, data), particles)
+        changes = jnp.concatenate([after - before, after**2 - before**2], axis=1)
+        settled = run._replace(
+            key=key,
+            particles=particles,
+            terms=log_terms,
+            log_density=log_priors + log_terms.sum(axis=-1),
+            acceptance=acceptance,
+            steps=1 + steps,
+        )
+        return settled, (changes.mean(axis=0), changes.var(axis=0) / count)
+
+    return compiled(start), compiled(increment), compiled(settle)
 
 
 def _next_share(terms, progress, target_ess):

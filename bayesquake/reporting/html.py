@@ -52,8 +52,10 @@ def report(result, path):
     ModelNotFoundError
         The model of the result is not installed.
     """
-    if "checks" not in result.children:
-        raise ResultError("the result has no group 'checks'; make it with `bayesquake fit`")
+    needed = ("checks",) if "ranks" in result.children else ("checks", "posterior")
+    for group in needed:
+        if group not in result.children:
+            raise ResultError(f"the result has no group {group!r}; make it with `bayesquake fit`")
 
     def write(part):
         Path(part).write_text(_render(result), encoding="utf-8")

@@ -49,7 +49,7 @@ def maximum(data, kept):
         return value, gradient * kept, precision * jnp.outer(kept, kept) + jnp.diag(1 - kept)
 
     start = jnp.zeros(data.s.shape[-1])
-    mode, precision = newton_mode(restricted, start, tolerance=TOLERANCE)
+    mode, _, precision = newton_mode(restricted, start, tolerance=TOLERANCE)
     return Maximum(mode.position, jnp.linalg.inv(precision), mode.log_density)
 
 

@@ -46,7 +46,7 @@ def condition(base, data, priors):
         return value + own, gradient + slope, precision - jax.hessian(log_prior)(theta)
 
     start = jnp.zeros(data.s.shape[-1])
-    mode, precision = newton_mode(posterior, start)
+    mode, _, precision = newton_mode(posterior, start)
     root = jnp.linalg.cholesky(jnp.linalg.inv(precision))
     return data._replace(whitening=Whitened(mode.position, root))
 

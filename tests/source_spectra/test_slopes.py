@@ -49,7 +49,7 @@ def test_expected_curvature_is_the_mean_of_the_observed():
 
 def test_newton_steps_by_formula_reach_the_mode():
     arrays, target = one_pair()
-    mode, precision = newton_mode(
+    mode, _, precision = newton_mode(
         lambda x: posterior_slopes(x, arrays, PRIORS), jnp.array([1.0, 1.6, 3.0]), tolerance=1e-4
     )
     assert np.abs(target.gradient(mode.position, target.data)).max() < 1e-5

@@ -53,7 +53,7 @@ def newton_mode(slopes, start, *, max_iterations=100, tolerance=1e-2):
     -------
     Mode
         Where the search stopped.
-    precision : (dim, dim) array
+    gradient, precision : (dim,) and (dim, dim) arrays
         There.
     """
 
@@ -84,4 +84,4 @@ def newton_mode(slopes, start, *, max_iterations=100, tolerance=1e-2):
     position, (value, gradient, precision), _, _, iterations = jax.lax.while_loop(
         unfinished, climb, carry
     )
-    return Mode(position, value, jnp.linalg.norm(gradient), iterations), precision
+    return Mode(position, value, jnp.linalg.norm(gradient), iterations), gradient, precision
