@@ -21,6 +21,7 @@ from bayesquake.batch.evidence import UncertifiedWarning
 from bayesquake.batch.pad import buckets
 from bayesquake.batch.tiers import triage
 from bayesquake.batch.triaged import TriageSettings
+from bayesquake.batch.whitening import Whitened, rewhitened
 from bayesquake.errors import OptionError, ResultError
 from bayesquake.inference.kernels.compilation import recorded_compilations
 from bayesquake.inference.kernels.newton import automatic_slopes, newton_mode
@@ -285,3 +286,14 @@ def test_the_library_makes_no_warning_for_certified_problems():
     with warnings.catch_warnings():
         warnings.simplefilter("error", UncertifiedWarning)
         bq.fit_many(MEASURED, DATASETS[:1], **RUN)
+
+
+def test_draws_of_one_problem_that_ran_away_leave_the_others_their_coordinates():
+    draws = np.random.default_rng(0).normal(size=(3, 2, 50, 2))
+    draws[1, 0, 7] = 1e200
+    identity = np.broadcast_to(np.eye(2), (3, 2, 2))
+    whole = Whitened(None, np.zeros((3, 2)), identity)
+    better, _ = rewhitened(whole, draws)
+    alone, _ = rewhitened(Whitened(None, np.zeros((1, 2)), identity[:1]), draws[2:])
+    assert np.array_equal(better.root[2], alone.root[0])
+    assert np.array_equal(better.root[1], np.eye(2))

@@ -14,6 +14,10 @@ from bayesquake.inference.kernels.compilation import compiled
 __all__ = ["Whitened", "rewhitened", "unwhitened", "whitened_density"]
 
 
+ROUNDING = 1e-14
+"""Smallest eigenvalue of a covariance, relative to the largest, that rounding leaves its sign."""
+
+
 class Whitened(NamedTuple):
     """Data of problems and their coordinates, with a leading problem axis on the host.
 
@@ -70,9 +74,24 @@ def rewhitened(whitened, draws):
     flat = draws.reshape(problems, chains * length, dim)
     mean = flat.mean(axis=1)
     deviation = flat - mean[:, None]
-    scatter = np.einsum("pni,pnj->pij", deviation, deviation, optimize=True)
-    root = np.linalg.cholesky((scatter + dim * np.eye(dim)) / (chains * length + dim))
+    with np.errstate(over="ignore", invalid="ignore"):
+        scatter = np.einsum("pni,pnj->pij", deviation, deviation, optimize=True)
+        covariance = (scatter + dim * np.eye(dim)) / (chains * length + dim)
+    root, usable = _roots(covariance)
+    mean = np.where(usable[:, None], mean, 0.0)
     centre = whitened.centre + np.einsum("pij,pj->pi", whitened.root, mean)
     last = draws[:, :, -1] - mean[:, None]
     positions = np.linalg.solve(root, last.swapaxes(1, 2)).swapaxes(1, 2)
     return Whitened(whitened.data, centre, whitened.root @ root), positions
+
+
+def _roots(covariance):
+    """Return Cholesky roots, the identity where there is none, and whether there is one.
+
+    There is none of draws that ran away, which must not end the run of the other problems.
+    """
+    identity = np.broadcast_to(np.eye(covariance.shape[1]), covariance.shape)
+    usable = np.isfinite(covariance).all(axis=(1, 2))
+    eigenvalues = np.linalg.eigvalsh(np.where(usable[:, None, None], covariance, identity))
+    usable &= eigenvalues[:, 0] > ROUNDING * eigenvalues[:, -1]
+    return np.linalg.cholesky(np.where(usable[:, None, None], covariance, identity)), usable

@@ -65,11 +65,11 @@ def test_posterior_agrees_with_the_stored_reference(result, path):
     ratio = np.abs(draws.std(axis=0) / reference["ref_sd"] - 1)
     low, median, high = np.moveaxis(reference["ref_q"].to_numpy(), 2, 0)
     shift = np.abs(np.median(draws, axis=0) - median) / (0.5 * (high - low))
-    assert float(np.median(error)) <= 0.1
-    assert float(error.max()) <= 0.4
-    assert float(np.median(ratio)) <= 0.03
-    assert float((ratio <= 0.1).mean()) >= 0.85
-    assert shift[:, :2].max() <= 0.15
+    assert float(np.median(error)) <= 0.03
+    assert float(error.max()) <= 0.15
+    assert float(np.median(ratio)) <= 0.02
+    assert float((ratio <= 0.1).mean()) >= 0.97
+    assert float(shift.max()) <= 0.05
 
 
 def test_truth_lies_in_nine_of_ten_intervals(result, path):
