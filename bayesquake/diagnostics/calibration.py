@@ -121,7 +121,8 @@ def calibrate(
         "options": options,
     }
     _require_plain(settings)
-    split = split_options(model, driver_named(driver, model), options)
+    run = driver_named(driver, model)
+    split = split_options(model, run, options)
     if posterior is not None and (priors or design or split["prepare"]):
         raise OptionError(
             "calibration at a posterior takes priors, design and options from that fit; leave out "
@@ -140,7 +141,7 @@ def calibrate(
         if path is not None and path.exists() and _same(path, settings):
             part = xr.load_dataset(path)
         else:
-            part = _fit_chunk(model, indices, simulations, keys, split["driver"], settings)
+            part = _fit_chunk(model, run, indices, simulations, keys, split["driver"], settings)
             if path is not None:
                 write_netcdf(part, path)
         done.append(part)
@@ -208,13 +209,14 @@ def _same(path, settings):
         return stored.attrs.get("settings") == json.dumps(settings)
 
 
-def _fit_chunk(model, indices, simulations, keys, driver_settings, settings):
+def _fit_chunk(model, run, indices, simulations, keys, driver_settings, settings):
     full = list(indices) + [indices[-1]] * (settings["chunk"] - len(indices))
     arrays = simulations.take(full)
     target = simulations.target(jax.tree.map(lambda leaf: leaf[0], arrays))
     chains = settings["chains"]
     positions, statistics, data = fit_replicates(
         settings["driver"],
+        run,
         target,
         arrays,
         keys[np.array(full)],

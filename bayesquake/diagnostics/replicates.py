@@ -13,7 +13,6 @@ import numpy as np
 
 from bayesquake.errors import DriverError, InitialPointError
 from bayesquake.inference.chees import chees_program, require_chains
-from bayesquake.inference.drivers import driver_named
 from bayesquake.inference.kernels.blocks import run_blocks_of_many
 from bayesquake.inference.mclmc import mclmc_program, require_dimensions
 from bayesquake.inference.nuts import nuts_program
@@ -28,13 +27,17 @@ START_STREAM, RUN_STREAM = 1000, 1001
 """Indices of random streams, beyond those of the simulation attempts."""
 
 
-def fit_replicates(driver, target, arrays, keys, *, chains, warmup, draws, settings, starts=None):
+def fit_replicates(
+    driver, run, target, arrays, keys, *, chains, warmup, draws, settings, starts=None
+):
     """Draw from the posterior of every replicate.
 
     Parameters
     ----------
     driver : str
-        A name in `bayesquake.inference.fit.DRIVERS`.
+        Its name.
+    run : callable
+        The driver itself.
     target : bayesquake.targets.target.Target
         Of any replicate: only its functions are used.
     arrays : pytree of arrays (replicate, ...)
@@ -66,7 +69,7 @@ def fit_replicates(driver, target, arrays, keys, *, chains, warmup, draws, setti
             raise DriverError(
                 f"driver {driver} chooses where it starts; choose from {', '.join(CHAIN_PROGRAMS)}"
             )
-        positions, statistics = _one_by_one(driver, target, data, keys, chains, draws, settings)
+        positions, statistics = _one_by_one(run, target, data, keys, chains, draws, settings)
         return positions, statistics, data
     if driver == "chees":
         require_chains(chains)
@@ -88,11 +91,10 @@ def fit_replicates(driver, target, arrays, keys, *, chains, warmup, draws, setti
     return made.pop("positions"), made, data
 
 
-def _one_by_one(driver, target, data, keys, chains, draws, settings):
+def _one_by_one(run, target, data, keys, chains, draws, settings):
     draw_seed = jax.vmap(
         lambda key: jax.random.randint(jax.random.fold_in(key, RUN_STREAM), (), 0, 2**31 - 1)
     )
-    run = driver_named(driver)
     fits = []
     for i, seed in enumerate(draw_seed(keys)):
         own = dataclasses.replace(target, data=jax.tree.map(lambda leaf, i=i: leaf[i], data))
