@@ -178,6 +178,12 @@ def test_the_error_of_a_field_is_that_of_independent_draws():
     assert field_error(draws) < largest_error(CHAINS)
 
 
+def test_the_error_of_a_field_is_in_effective_draws_whatever_the_tails():
+    normal = np.random.default_rng(11).normal(size=(CHAINS, DRAWS, 500))
+    far = np.exp(20 * normal) * 1e-200
+    assert field_error(far) < 2 / np.sqrt(CHAINS * DRAWS)
+
+
 @pytest.mark.parametrize("length", [100, 1000, 100_000])
 def test_chains_that_disagree_miss_the_limit_of_a_field_however_long_they_are(length):
     draws = np.random.default_rng(10).normal(size=(CHAINS, length, 1))

@@ -107,13 +107,13 @@ def ess_check(name, value, limit, over="", meaning=""):
 
 def error_check(value, limit, over="", meaning=""):
     """Return the row of the largest Monte-Carlo error of a field's moments, see `field_error`."""
-    meaning = f"largest error of a mean or sd of a field, in posterior sd{meaning}"
+    meaning = f"largest of a mean or variance, in sd of what is averaged{meaning}"
     return Check("Monte-Carlo error of fields", value, limit, "below", "adequacy", over, meaning)
 
 
 def still_check(value, meaning="", over=""):
     """Return the row of the number of quantities that never move, though none is declared fixed."""
-    meaning = f"number that are the same in every draw{meaning}"
+    meaning = f"quantities that are the same in every draw{meaning}"
     return Check("still quantities", value, 1.0, "below", "adequacy", over, meaning)
 
 
@@ -159,7 +159,10 @@ def largest_error(chains):
 
 
 def field_error(draws):
-    """Return the largest Monte-Carlo error of the means and standard deviations of a field.
+    """Return the largest Monte-Carlo error of the means and variances of a field.
+
+    An error is in standard deviations of what is averaged, so that its inverse square is an
+    effective number of draws, whatever the tails of an element.
 
     Parameters
     ----------
@@ -168,21 +171,26 @@ def field_error(draws):
     Returns
     -------
     float
-        In posterior standard deviations of the element; inf where the draws are not finite.
+        Inf where the draws are not finite.
     """
     chains, length, elements = draws.shape
     size = max(length // BATCHES, 1)
-    batches = length // size
-    offsets = draws[:, : batches * size] - draws.mean(axis=(0, 1))
-    offsets = offsets.reshape(chains * batches, size, elements)
-    variance = (offsets**2).mean(axis=(0, 1))
-    with np.errstate(invalid="ignore", divide="ignore"):
-        of_mean = offsets.mean(axis=1).std(axis=0, ddof=1) / np.sqrt(variance)
-        of_sd = (offsets**2).mean(axis=1).std(axis=0, ddof=1) / (2 * variance)
-    moving = variance > 0
-    error = np.maximum(of_mean, of_sd)[moving] / np.sqrt(chains * batches)
-    finite = np.isfinite(variance).all()
-    return float(error.max(initial=0.0)) if finite else np.inf
+    batches = chains * (length // size)
+    offsets = draws[:, : length // size * size] - draws.mean(axis=(0, 1))
+    moving = np.ptp(offsets, axis=(0, 1)) != 0
+    if not np.isfinite(offsets).all():
+        return np.inf
+
+    def error(averaged):
+        of_batches = averaged.reshape(batches, size, elements).mean(axis=1)
+        scale = averaged.std(axis=(0, 1))
+        with np.errstate(invalid="ignore", divide="ignore"):
+            return (of_batches.std(axis=0, ddof=1) / scale / np.sqrt(batches))[moving]
+
+    # Squares of far smaller elements than one would underflow.
+    unit = np.where(moving, np.abs(offsets).max(axis=(0, 1)), 1.0)
+    errors = np.fmax(error(offsets / unit), error((offsets / unit) ** 2))
+    return float(errors.max(initial=0.0))
 
 
 def _by_size(posterior):
