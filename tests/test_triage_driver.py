@@ -42,6 +42,15 @@ def test_a_pair_has_the_same_posterior_alone_as_among_others(result):
         assert np.allclose(alone["posterior"][name].isel(pair=0), first[name], atol=1e-6)
 
 
+def test_a_data_set_for_each_pair_goes_the_way_of_one_for_all(result):
+    dataset = simulated(1)[1]
+    pairs = [dataset.isel(pair=[i]) for i in range(dataset.sizes["pair"])]
+    many = bq.fit_many(MODEL, pairs, draws=200, seed=3)
+    assert np.array_equal(many["triage"]["tier"], result["triage"]["tier"])
+    for name in ("ln_fc1", "dln_fc", "ln_moment_ratio"):
+        assert np.allclose(many["posterior"][name][..., 0], result["posterior"][name], atol=1e-6)
+
+
 def test_exact_draws_have_the_posterior_of_long_chains():
     _, dataset = simulated(4, pairs=3, nu1=40.0, nu2=40.0)
     exact = bq.fit(MODEL, dataset, draws=1000, ess_limit=1e9, seed=0)

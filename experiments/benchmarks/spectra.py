@@ -21,6 +21,7 @@ import bayesquake as bq
 from bayesquake.batch.lanes import in_lanes
 from bayesquake.batch.modes import modes_program
 from bayesquake.batch.shard import batched
+from bayesquake.batch.tiers import EXACT
 from bayesquake.batch.triage import triage_driver
 from bayesquake.inference.kernels.compilation import recorded_compilations
 from bayesquake.model.priors import resolve_priors
@@ -63,11 +64,32 @@ def by_triage(dataset, seed=1):
         "seconds_each": seconds,
         "effective_draws": float(ess.mean()),
         "effective_draws_per_second": float(ess.mean() / seconds),
-        "exact_share": float((table["tier"] == 4).mean()),
+        "exact_share": float((table["tier"] == EXACT).mean()),
         "uncertified": int((table["tier"] == 0).sum()),
         "compile_seconds": compiled.seconds,
         "compilations": compiled.count,
     }
+
+
+def one_by_one(dataset, chains=2, draws=400, seed=1):
+    """Return CPU seconds of `fit` on pairs of one data set, and of `fit_many` on a set for each."""
+    pairs = [dataset.isel(pair=[i]) for i in range(dataset.sizes["pair"])]
+    settings = {"chains": chains, "draws": draws, "seed": seed}
+    runs = {
+        "together": lambda: bq.fit(MODEL, dataset, **settings),
+        "one_each": lambda: bq.fit_many(MODEL, pairs, **settings),
+    }
+    found = {}
+    for name, run in runs.items():
+        run()
+        began = time.process_time()
+        tier = run()["triage"]["tier"].to_numpy()
+        found[name] = {
+            "seconds": time.process_time() - began,
+            "uncertified": int((tier == 0).sum()),
+            "exact_share": float((tier == EXACT).mean()),
+        }
+    return found | {"ratio": found["one_each"]["seconds"] / found["together"]["seconds"]}
 
 
 def by_laplace(dataset):
@@ -175,6 +197,7 @@ def measure():
     found = {
         "memory": memory,
         "triage": by_triage(dataset),
+        "one data set each": one_by_one(dataset),
         "laplace": by_laplace(dataset),
         "emcee": by_emcee(dataset, vectorized=False),
         "emcee, vectorized": by_emcee(dataset, vectorized=True),
