@@ -41,6 +41,10 @@ halved, beyond which its draws are not taken for exact. The rules whose draws th
 fast that with all nodes the error is far below it."""
 
 NAMED_IN_WARNING = 10
+NO_DRAWS = (
+    "the log density is not finite at any starting point, check its data; or it has several modes "
+    "to which sequential Monte Carlo did not come from the prior"
+)
 
 
 class UncertifiedWarning(UserWarning):
@@ -230,7 +234,7 @@ def failures_of(checks, tier, names):
             for row, fails in zip(checks, missed, strict=True)
             if fails[i]
         )
-        or "the log density is not finite at any starting point; check its data"
+        or NO_DRAWS
         for i in np.flatnonzero(np.asarray(tier) == 0)
     }
 

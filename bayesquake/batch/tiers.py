@@ -160,8 +160,8 @@ def triage(target, data, *, seed=0, numbers=None, settings=None, exact=()):
     )
     triaged = nothing_yet(found, settings, target.dim)
     alive = np.flatnonzero(found.finite)
-    quick = bool(exact) or settings.sequential
     has_prior = None not in (target.log_prior, target.log_likelihood, target.prior_position)
+    quick = bool(exact) or (settings.sequential and has_prior)
     settling = (*exact, *(None,) * has_prior)
     several = (found.rivals if quick else found.rival_modes) > 1
     chosen = alive[~several[alive]] if settling else alive
