@@ -11,10 +11,10 @@ of `bayesquake.check`:
 
 Where a model can draw exactly from one of its posteriors, at a price, that takes the place of
 tiers 2 and 3; so does sequential Monte Carlo where asked for. Problems with a second mode that
-matters go there at once, or to sequential Monte Carlo unasked, for chains agree on the share of a
-mode only after many crossings; and so do, where tiers 2 and 3 are left out, those whose pilot
-chains lie far apart. Other problems that chains cannot settle are not given to sequential Monte
-Carlo: in a funnel its runs agree with each other and not with the posterior.
+matters then go there at once, for chains agree on the share of a mode only after many crossings,
+and so do those whose pilot chains lie far apart. Unasked, sequential Monte Carlo takes the place of
+tier 3 for problems of several modes. Other problems that chains cannot settle are not given to it:
+in a funnel its runs agree with each other and not with the posterior.
 
 A tier runs a few problems at a time, those of similar cost together, and hands on the ones that
 miss a limit. What no tier certifies is named.
@@ -43,6 +43,7 @@ __all__ = ["EXACT", "SEQUENTIAL", "triage"]
 BLOCK_LENGTH = 50
 """Steps per compiled call."""
 
+LOCKSTEP_TIERS = 2
 EXACT, SEQUENTIAL = 4, 5
 """Numbers of the tiers of exact draws and of sequential Monte Carlo."""
 
@@ -52,6 +53,10 @@ HOPELESS = 1.15
 NARROWING = 4
 """Tier 3, in which problems wait for each other, and tier 4, in which one problem is a batch of
 nodes by itself, are narrower by this factor."""
+
+FEW = 16
+"""Sequential Monte Carlo that is not asked for is of few problems, and a lane is filled up with
+copies: it is narrower by this factor."""
 
 
 class Sampler(NamedTuple):
@@ -163,8 +168,8 @@ def triage(target, data, *, seed=0, numbers=None, settings=None, exact=()):
     has_prior = None not in (target.log_prior, target.log_likelihood, target.prior_position)
     quick = bool(exact) or (settings.sequential and has_prior)
     settling = (*exact, *(None,) * has_prior)
-    several = (found.rivals if quick else found.rival_modes) > 1
-    chosen = alive[~several[alive]] if settling else alive
+    several = bool(settling) & ((found.rivals if quick else found.rival_modes) > 1)
+    chosen = alive[~several[alive]] if quick else alive
     if chosen.size:
         pilot, *tiers = _samplers(target.log_density, settings)
         cohort = _cohort(found, chosen, numbers, data)
@@ -188,7 +193,8 @@ def triage(target, data, *, seed=0, numbers=None, settings=None, exact=()):
             certified = settings.certify(evidence)
             tier_of = np.where(certified, tier, 0)
             record(triaged, cohort.place, positions, made.statistics, evidence, tier_of)
-            cohort = _onward(cohort, made, np.flatnonzero(~certified))
+            settled_later = several[cohort.place] & (tier == LOCKSTEP_TIERS)
+            cohort = _onward(cohort, made, np.flatnonzero(~certified & ~settled_later))
     for draw in settling:
         left = alive[(triaged.tier[alive] == 0) & (quick | several[alive])]
         if left.size:
@@ -279,8 +285,8 @@ def _settle(triaged, place, numbers, data, target, exact, seed, settings):
     """Draw some problems exactly or, without a way to do so, by sequential Monte Carlo."""
     chains, draws = settings.chains, settings.draws
     tier = SEQUENTIAL if exact is None else EXACT
-    for_most = exact is None and settings.sequential
-    width = width_of(settings.width, 1 if for_most else NARROWING)
+    for_few = FEW if not settings.sequential else 1
+    width = width_of(settings.width, for_few if exact is None else NARROWING)
 
     def lane(lane):
         keys = problem_keys(seed, lane[0], 1 + tier)
