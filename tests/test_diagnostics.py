@@ -16,8 +16,10 @@ from bayesquake.results.evidence import (
     LARGEST_CHECKED,
     chain_checks,
     field_error,
+    field_rhat,
     largest_error,
     pareto_k,
+    weighted_change_check,
 )
 
 CHAINS, DRAWS = 4, 1000
@@ -189,6 +191,27 @@ def test_chains_that_disagree_miss_the_limit_of_a_field_however_long_they_are(le
     draws = np.random.default_rng(10).normal(size=(CHAINS, length, 1))
     draws += 3.0 * np.arange(CHAINS)[:, None, None]
     assert field_error(draws) > largest_error(CHAINS)
+
+
+def test_chains_that_disagree_a_little_everywhere_are_seen_in_a_field():
+    draws = np.random.default_rng(12).normal(size=(CHAINS, 10_000, 50))
+    assert field_rhat(draws) < 1.001
+    draws += 0.3 * np.array([-1.5, -0.5, 0.5, 1.5])[:, None, None]
+    assert field_rhat(draws) > 1.01
+
+
+def test_weights_tell_of_an_approximation_that_is_too_wide_or_too_narrow():
+    rng = np.random.default_rng(13)
+    z = rng.normal(size=(CHAINS, DRAWS))
+    for sd, fails in ((1.0, False), (0.95, False), (1.5, True), (0.8, True)):
+        log_weight = -0.5 * (sd * z) ** 2 + 0.5 * z**2
+        assert failing(weighted_change_check(sd * z[..., None], log_weight)) == fails
+    assert pareto_k(np.zeros(10)) == np.inf
+
+
+def test_rows_of_one_name_are_both_kept():
+    rows = rows_of(as_group([R_HAT, R_HAT._replace(value=[1.0, 1.0, 1.0], kind="data")]))
+    assert [row.kind for row in rows] == ["adequacy", "data"]
 
 
 def of_problems(*rows):

@@ -13,13 +13,14 @@ from bayesquake.batch.shard import batched
 from bayesquake.inference.smc import evidence_checks
 from bayesquake.results.checks import Check, failing
 from bayesquake.results.evidence import (
+    LARGEST_CHANGE,
     LARGEST_CHECKED,
     divergence_check,
     energy_check,
     error_check,
     ess_check,
     field_error,
-    largest_error,
+    field_rhat,
     rhat_check,
     still_check,
 )
@@ -34,11 +35,6 @@ __all__ = [
     "no_evidence",
     "warn_of_failures",
 ]
-
-LARGEST_CHANGE = 0.1
-"""Move of a mean or a standard deviation, in standard deviations, when the nodes of a rule are
-halved, beyond which its draws are not taken for exact. The rules whose draws these are converge so
-fast that with all nodes the error is far below it."""
 
 NAMED_IN_WARNING = 10
 NO_DRAWS = (
@@ -57,7 +53,8 @@ class Evidence(NamedTuple):
     Attributes
     ----------
     r_hat, ess_bulk, ess_tail : (problem,)
-        Worst of the scalars and small arrays of quantities.
+        Worst of the scalars and small arrays of quantities; R-hat of larger arrays by their
+        `field_rhat`.
     field_error : (problem,)
         Largest Monte-Carlo error of a mean or standard deviation of a larger array.
     still : (problem,)
@@ -109,7 +106,7 @@ def checks_of(evidence, settings, dim="problem"):
         rhat_check(evidence.r_hat, settings.rhat_limit, dim),
         ess_check("bulk ESS", evidence.ess_bulk, settings.least_ess, dim),
         ess_check("tail ESS", evidence.ess_tail, settings.least_ess, dim),
-        error_check(evidence.field_error, largest_error(settings.chains), dim),
+        error_check(evidence.field_error, settings.least_ess**-0.5, dim),
         still_check(evidence.still, over=dim),
         divergence_check(evidence.divergences, dim),
         energy_check(evidence.e_bfmi, dim),
@@ -168,14 +165,20 @@ def _over_quantities(worst_of, values):
 
 def _of_quantity(draws, fixed):
     """Return R-hat, bulk and tail ESS, error as a field, and whether at rest, of every problem."""
-    flat = draws.reshape(*draws.shape[:3], -1)
+    flat = draws.reshape(*draws.shape[:3], -1).astype(float)
     problems, *_, size = flat.shape
     moving = (np.ptp(flat, axis=(1, 2)) != 0) & ~np.isnan(flat).all(axis=(1, 2))
     still = ~moving.any(axis=1) & (not fixed)
     unknown = np.full(problems, np.nan)
     if size > LARGEST_CHECKED:
-        errors = np.array([field_error(of_problem) for of_problem in flat])
-        return unknown, unknown, unknown, np.where(moving.any(axis=1), errors, np.nan), still
+        errors, rhats = (
+            np.array([measure(of_problem) if moves else np.nan for of_problem, moves in pairs])
+            for measure, pairs in (
+                (field_error, zip(flat, moving.any(axis=1), strict=True)),
+                (field_rhat, zip(flat, moving.any(axis=1), strict=True)),
+            )
+        )
+        return rhats, unknown, unknown, errors, still
     by_element = np.moveaxis(flat, -1, 1).reshape(problems * size, *flat.shape[1:3])
     chosen = moving.ravel()
     found = Convergence(*np.full((3, problems * size), np.nan))

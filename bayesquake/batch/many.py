@@ -31,7 +31,7 @@ from bayesquake.results.gather import gathered
 from bayesquake.results.identity import arrays_hash, difference
 from bayesquake.results.netcdf import open_result, write_netcdf
 from bayesquake.results.posteriors import STATISTIC_MEANINGS
-from bayesquake.results.provenance import dataset_hash, model_hash, provenance
+from bayesquake.results.provenance import dataset_hash, library_hash, model_hash, provenance
 from bayesquake.results.schema import SCHEMA, assemble, variable_attributes
 from bayesquake.targets.target import target_of_arrays
 
@@ -301,6 +301,7 @@ class ChunkFolder:
         self.path = Path(path)
         self.path.mkdir(parents=True, exist_ok=True)
         self.model_hash = model_hash(model)
+        self.library_hash = library_hash()
 
     def read(self, task):
         """Return the groups of a task, None if they are not there.
@@ -336,6 +337,7 @@ class ChunkFolder:
     def _identity(self, task):
         return {
             "model_hash": self.model_hash,
+            "library_hash": self.library_hash,
             "priors": described_priors(task.priors),
             "seed": task.seed,
             "settings": dataclasses.asdict(task.settings),

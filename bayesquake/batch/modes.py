@@ -142,8 +142,8 @@ def modes_program(
         away = jnp.maximum(1.0, jnp.linalg.norm(z, axis=0))
         distinct = _distinct(ends.position, comparable, root)
         count = distinct.sum()
-        height_of_distinct = jnp.where(distinct, height, -jnp.inf)
-        end = jnp.argsort(-height_of_distinct)[jnp.arange(chains) % count]
+        weight_of_distinct = jnp.where(distinct, mass + 2 * jnp.log(away), -jnp.inf)
+        end = jnp.argsort(-weight_of_distinct)[jnp.arange(chains) % count]
         noise = OVERDISPERSION * jax.random.normal(key_chain, (chains, dim))
         around = ends.position[end] + jnp.einsum("cij,cj->ci", roots[end], noise)
         usable = jnp.isfinite(jax.vmap(at)(around))

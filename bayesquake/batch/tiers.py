@@ -190,7 +190,8 @@ def triage(target, data, *, seed=0, numbers=None, settings=None, exact=()):
             evidence = evidence_of_draws(
                 positions, cohort.whitened.data, target.judged, target.fixed, width
             )._replace(divergences=made.divergences, e_bfmi=made.e_bfmi)
-            certified = settings.certify(evidence)
+            visited = found.rival_modes[cohort.place] <= settings.chains
+            certified = settings.certify(evidence) & visited
             tier_of = np.where(certified, tier, 0)
             record(triaged, cohort.place, positions, made.statistics, evidence, tier_of)
             settled_later = several[cohort.place] & (tier == LOCKSTEP_TIERS)

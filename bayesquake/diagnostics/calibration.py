@@ -31,6 +31,9 @@ from bayesquake.results.schema import assemble
 
 __all__ = ["calibrate"]
 
+REPLICATED = ("posterior", "observed_data", "constant_data")
+"""Groups of a fit of real data from which its data sets are replicated."""
+
 RANK_NOTE = {"units": "see the model's quantities"}
 
 
@@ -168,8 +171,12 @@ def calibrate(
     attributes = provenance(model, xr.Dataset(attrs={"source": source}), configuration, seed)
     groups = {"ranks": ranks}
     if posterior is not None:
-        groups |= {name: posterior[name].to_dataset() for name in ("posterior", "observed_data")}
-        attributes["posterior_configuration"] = posterior.attrs["configuration"]
+        kept = [name for name in REPLICATED if name in posterior.children]
+        groups |= {name: posterior[name].to_dataset() for name in kept}
+        attributes |= {
+            "posterior_configuration": posterior.attrs["configuration"],
+            "data_variables": posterior.attrs["data_variables"],
+        }
     return assemble(groups, calibration_checks(ranks), attributes)
 
 

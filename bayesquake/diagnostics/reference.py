@@ -27,6 +27,7 @@ from bayesquake.results.evidence import (
     energy_check,
     ess_check,
     rhat_check,
+    still_check,
 )
 from bayesquake.results.netcdf import open_result
 from bayesquake.results.provenance import provenance
@@ -41,7 +42,9 @@ AUTOCORRELATION_LIMIT = 0.05
 MOMENTS = ("mean", "sd", "mcse_mean", "mcse_sd")
 
 
-def make_reference(model, dataset, *, seed, warmup=2000, thinning=10, progress=None, **options):
+def make_reference(
+    model, dataset, *, seed, warmup=2000, thinning=10, priors=None, progress=None, **options
+):
     """Draw and certify a reference posterior, 10,000 draws of 10 chains.
 
     Parameters
@@ -52,6 +55,8 @@ def make_reference(model, dataset, *, seed, warmup=2000, thinning=10, progress=N
     seed, warmup : int
     thinning : int
         Steps per kept draw.
+    priors : mapping or path, optional
+        Priors in place of the defaults, as in `bayesquake.fit`.
     progress : callable, optional
     **options
         Of ``model.prepare``.
@@ -67,7 +72,7 @@ def make_reference(model, dataset, *, seed, warmup=2000, thinning=10, progress=N
     ReferencePosteriorError
         A criterion is missed; the message gives its value.
     """
-    target = target_of_arrays(model, model.prepare(dataset, **options))
+    target = target_of_arrays(model, model.prepare(dataset, **options), priors)
     found = nuts(
         target,
         chains=CHAINS,
@@ -79,7 +84,8 @@ def make_reference(model, dataset, *, seed, warmup=2000, thinning=10, progress=N
     )
     kept = slice(thinning - 1, None, thinning)
     values = constrained(target, found.positions[:, kept])
-    checks = reference_checks(values, found.statistics)
+    fixed = {name for name, quantity in model.quantities.items() if quantity.fixed}
+    checks = reference_checks(values, found.statistics, fixed)
     _require(checks)
     configuration = {
         "writer": "reference",
@@ -87,7 +93,7 @@ def make_reference(model, dataset, *, seed, warmup=2000, thinning=10, progress=N
         "driver": "nuts",
         "settings": {"warmup": warmup, "thinning": thinning, "target_accept": TARGET_ACCEPT},
         "options": options,
-        "priors": described_priors(resolve_priors(model)),
+        "priors": described_priors(resolve_priors(model, priors)),
     }
     small = {name: draws for name, draws in values.items() if draws[0, 0].size <= MOST_ELEMENTS}
     arrays = {name: draws for name, draws in values.items() if name not in small}
@@ -196,7 +202,7 @@ def _reference_moments(reference, name):
     return reference["moments"][name].to_numpy()
 
 
-def reference_checks(values, statistics):
+def reference_checks(values, statistics, fixed=()):
     """Return the rows of the criteria of a reference.
 
     Parameters
@@ -205,15 +211,19 @@ def reference_checks(values, statistics):
         Constrained draws.
     statistics : mapping of str to (chain, step)
         Of all steps after warm-up.
+    fixed : collection of str
+        Quantities that may be the same in every draw.
     """
+    at_rest = [name for name, draws in values.items() if np.ptp(draws) == 0 and name not in fixed]
     flat = np.concatenate([d.reshape(*d.shape[:2], -1) for d in values.values()], axis=2)
-    flat = flat[:, :, np.ptp(flat, axis=(0, 1)) > 0]
+    flat = flat[:, :, np.ptp(flat, axis=(0, 1)) != 0]
     axes = {"chain_axis": 0, "draw_axis": 1}
     centred = flat - flat.mean(axis=1, keepdims=True)
     lag_one = (centred[:, 1:] * centred[:, :-1]).sum(axis=1) / (centred**2).sum(axis=1)
     enough = float(ESS_PER_CHAIN * CHAINS)
     return (
-        rhat_check(float(np.max(array_stats.rhat(flat, **axes)))),
+        still_check(float(len(at_rest)), f": {', '.join(at_rest)}" if at_rest else ""),
+        rhat_check(float(np.nan_to_num(array_stats.rhat(flat, **axes), nan=np.inf).max())),
         Check(
             "lag-1 autocorrelation",
             float(np.abs(lag_one.mean(axis=0)).max()),

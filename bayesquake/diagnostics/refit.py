@@ -5,7 +5,7 @@ import json
 import xarray as xr
 
 from bayesquake.batch.many import fit_many
-from bayesquake.diagnostics.calibration import calibrate
+from bayesquake.diagnostics.calibration import REPLICATED, calibrate
 from bayesquake.diagnostics.reference import make_reference
 from bayesquake.inference.fit import fit
 from bayesquake.model.registry import load_model
@@ -68,11 +68,12 @@ def _calibrate(model, result, stored, common):
     if "posterior" not in result.children:
         source = {"priors": stored_priors(stored), "design": stored["design"]}
     else:
-        names = ("posterior", "observed_data")
+        names = [name for name in REPLICATED if name in result.children]
         posterior = xr.DataTree.from_dict({name: result[name].to_dataset() for name in names})
         posterior.attrs = {
             "model": result.attrs["model"],
             "configuration": result.attrs["posterior_configuration"],
+            "data_variables": result.attrs["data_variables"],
         }
         source = {"posterior": posterior}
     return calibrate(
@@ -88,7 +89,9 @@ def _calibrate(model, result, stored, common):
 def _reference(model, result, stored, common):
     settings = {name: stored["settings"][name] for name in ("warmup", "thinning")}
     dataset = configuration_of(result, model).dataset
-    return make_reference(model, dataset, **settings, **stored["options"], **common)
+    return make_reference(
+        model, dataset, priors=stored_priors(stored), **settings, **stored["options"], **common
+    )
 
 
 WRITERS = {

@@ -117,7 +117,7 @@ def fit(
             name: with_labels_of(groups["posterior"], group) for name, group in found.groups.items()
         }
         checks = (
-            *found.checks(groups["posterior"]),
+            *_evidence(found, groups["posterior"]),
             *quality_checks(groups.get("quality", {})),
             *failure,
         )
@@ -165,6 +165,15 @@ def _derived(plan, dataset, posterior, key):
         )
         failure = Check("failed derived outputs", 1.0, 1.0, kind="data", meaning=reason)
         return {"posterior": xr.Dataset(), "observed_data": dataset.copy()}, (failure,)
+
+
+def _evidence(found, posterior):
+    """Return the driver's rows, or one that fails in their place: no error may lose the draws."""
+    try:
+        return found.checks(posterior)
+    except Exception as problem:
+        reason = f"{type(problem).__name__}: {problem}"
+        return (Check("failed evidence", 1.0, 1.0, kind="adequacy", meaning=reason),)
 
 
 def quality_checks(quality):

@@ -17,7 +17,7 @@ from bayesquake.inference.kernels.compilation import recorded_compilations
 from bayesquake.inference.kernels.mode import find_mode
 from bayesquake.inference.kernels.starts import initial_positions
 from bayesquake.results.checks import Check
-from bayesquake.results.evidence import pareto_k, weight_check
+from bayesquake.results.evidence import pareto_k, weight_check, weighted_change_check
 from bayesquake.results.posteriors import Found
 
 __all__ = ["laplace", "laplace_program"]
@@ -26,7 +26,8 @@ GRADIENT_TOLERANCE = 1e-2
 """Largest gradient norm accepted at a mode, in posterior standard deviations."""
 
 RIVAL_HEIGHT = 0.05
-"""Largest density at another mode, relative to the best, that a single Gaussian may leave out."""
+"""Largest density at another mode, relative to the best and times its squared distance in standard
+deviations, that a single Gaussian may leave out: about what it adds to the variance."""
 
 SAME = 0.5
 """Ends of searches that are closer than this, in posterior standard deviations, are one mode."""
@@ -81,9 +82,14 @@ def laplace(target, *, chains=4, draws=1000, starts=4, seed=0, progress=None):
         progress(draws, draws, {})
     shape = (chains, draws)
     weight = (log_density - log_proposal).reshape(shape)
-    checks = (*mode_checks(norm, lowest, rival), weight_check(pareto_k(weight)))
+    positions = positions.reshape(*shape, -1)
+    checks = (
+        *mode_checks(norm, lowest, rival),
+        weight_check(pareto_k(weight)),
+        weighted_change_check(positions, weight),
+    )
     return Found(
-        positions=positions.reshape(*shape, -1),
+        positions=positions,
         statistics={"lp": log_density.reshape(shape), "log_weight": weight},
         checks=lambda posterior: checks,
         gradients=int(iterations) + 2 * target.dim,
@@ -112,11 +118,11 @@ def mode_checks(gradient_norm, smallest_eigenvalue, rival):
             meaning="of the negative Hessian, in unconstrained coordinates",
         ),
         Check(
-            "height of another mode",
+            "weight of another mode",
             float(rival),
             RIVAL_HEIGHT,
             kind="adequacy",
-            meaning="density at the best of the other ends of the searches, relative to the mode's",
+            meaning="density relative to the mode's times squared distance in sd, of another end",
         ),
     )
 
@@ -136,9 +142,10 @@ def laplace_program(log_density, count):
         lowest = jnp.linalg.eigvalsh(precision)[0]
         root = jnp.linalg.cholesky(precision)
         slope = jax.scipy.linalg.solve_triangular(root, jax.grad(at)(mode), lower=True)
-        away = jnp.linalg.norm((modes.position - mode) @ root, axis=1) > SAME
-        other = away & jnp.isfinite(modes.log_density)
-        rival = jnp.where(other, modes.log_density - modes.log_density[best], -jnp.inf).max()
+        away = jnp.linalg.norm((modes.position - mode) @ root, axis=1)
+        other = (away > SAME) & jnp.isfinite(modes.log_density)
+        height = modes.log_density - modes.log_density[best]
+        rival = jnp.where(other, height + 2 * jnp.log(jnp.maximum(away, 1.0)), -jnp.inf).max()
         noise = jax.random.normal(key, (count, mode.size))
         offsets = jax.scipy.linalg.solve_triangular(root, noise.T, lower=True, trans="T").T
         positions = mode + offsets

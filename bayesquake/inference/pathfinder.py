@@ -19,6 +19,7 @@ import time
 import jax
 import numpy as np
 from arviz_stats.base import array_stats
+from scipy.special import logsumexp
 
 from bayesquake.errors import DriverError
 from bayesquake.inference.kernels.blocks import positive_integer
@@ -26,7 +27,7 @@ from bayesquake.inference.kernels.compilation import recorded_compilations
 from bayesquake.inference.kernels.paths import pathfinder_program
 from bayesquake.inference.kernels.starts import initial_positions
 from bayesquake.results.checks import Check
-from bayesquake.results.evidence import pareto_k, weight_check
+from bayesquake.results.evidence import ESS_PER_CHAIN, pareto_k, weight_check
 from bayesquake.results.posteriors import Found
 
 __all__ = ["pathfinder"]
@@ -92,6 +93,14 @@ def pathfinder(target, *, chains=4, draws=1000, paths=8, max_iterations=100, see
             "failed paths", float(paths - usable.sum()), meaning=f"of {paths} optimisation paths"
         ),
         weight_check(pareto_k(log_weight)),
+        Check(
+            "effective pool",
+            float(np.exp(2 * logsumexp(log_weight) - logsumexp(2 * log_weight))),
+            float(ESS_PER_CHAIN * chains),
+            "above",
+            "precision",
+            meaning="effective number of the weighted draws from which these were chosen",
+        ),
     )
     return Found(
         positions=positions.reshape(-1, target.dim)[chosen].reshape(chains, draws, -1),

@@ -205,8 +205,7 @@ def smc(
         "log_evidence": np.broadcast_to(state.log_evidence[:, None], shape),
     }
     spread = float(evidence_spread(state.log_evidence))
-    rows = evidence_checks(float(state.smallest_ess.min()), drift_of(changes), spread)
-    evidence = rows if chains > 1 else rows[:-1]
+    evidence = evidence_checks(float(state.smallest_ess.min()), float(drift_of(changes)), spread)
     return Found(
         positions=state.particles,
         statistics=statistics,
@@ -216,7 +215,7 @@ def smc(
         run_seconds=time.perf_counter() - began - compilations.seconds,
         notes={
             "log_evidence": float(np.logaddexp.reduce(state.log_evidence) - np.log(chains)),
-            "log_evidence_sd": spread,
+            "log_evidence_sd": spread if chains > 1 else np.nan,
             "increments": len(shares) - 1,
             "warmup": 0,
             "interrupted": 0,
@@ -225,10 +224,10 @@ def smc(
 
 
 def evidence_spread(log_evidence):
-    """Return the standard deviation over runs, the last axis, NaN for a single one."""
+    """Return the standard deviation over runs, the last axis; a single one tells nothing: inf."""
     runs = log_evidence.shape[-1]
     return (
-        log_evidence.std(axis=-1, ddof=1) if runs > 1 else np.full(log_evidence.shape[:-1], np.nan)
+        log_evidence.std(axis=-1, ddof=1) if runs > 1 else np.full(log_evidence.shape[:-1], np.inf)
     )
 
 

@@ -35,7 +35,12 @@ from bayesquake.errors import DriverError, OptionError
 from bayesquake.inference.kernels.blocks import positive_integer
 from bayesquake.inference.kernels.compilation import recorded_compilations
 from bayesquake.inference.kernels.starts import initial_positions
-from bayesquake.results.evidence import missing_check, pareto_k, weight_check
+from bayesquake.results.evidence import (
+    missing_check,
+    pareto_k,
+    weight_check,
+    weighted_change_check,
+)
 from bayesquake.results.posteriors import Found
 
 __all__ = ["GUIDES", "svi", "svi_program"]
@@ -141,12 +146,14 @@ def svi(
     positions, log_density = positions[usable], log_density[usable]
     log_weight = (log_density - log_proposal[usable]).reshape(chains, draws)
     lp = log_density.reshape(chains, draws)
+    positions = positions.reshape(chains, draws, -1)
     checks = (
         weight_check(pareto_k(log_weight)),
+        weighted_change_check(positions, log_weight),
         missing_check(steps - fit.steps if fit.interrupted else 0, "steps"),
     )
     return Found(
-        positions=positions.reshape(chains, draws, -1),
+        positions=positions,
         statistics={"lp": lp, "log_weight": log_weight},
         checks=lambda posterior: checks,
         gradients=fit.steps * BOUND_DRAWS,

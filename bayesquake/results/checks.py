@@ -104,9 +104,13 @@ def as_group(checks):
         Of variables such as ``r_hat`` with the attributes ``title``, ``limit``, ``sense``,
         ``kind`` and ``long_name``.
     """
+    names: list[str] = []
+    for row in checks:
+        name = re.sub(r"\W+", "_", row.name.lower())
+        names.append(name if name not in names else f"{name}_{len(names)}")
     return xr.Dataset(
         {
-            re.sub(r"\W+", "_", row.name.lower()): (
+            name: (
                 (row.over,) if row.over else (),
                 np.asarray(row.value, float),
                 {
@@ -118,7 +122,7 @@ def as_group(checks):
                     "kind": row.kind,
                 },
             )
-            for row in checks
+            for name, row in zip(names, checks, strict=True)
         }
     )
 

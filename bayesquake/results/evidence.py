@@ -15,6 +15,7 @@ from bayesquake.results.checks import Check
 
 __all__ = [
     "DIVERGENCE_LIMIT",
+    "LARGEST_CHANGE",
     "ENERGY_LIMIT",
     "ESS_PER_CHAIN",
     "LARGEST_CHECKED",
@@ -27,12 +28,14 @@ __all__ = [
     "error_check",
     "ess_check",
     "field_error",
+    "field_rhat",
     "largest_error",
     "missing_check",
     "pareto_k",
     "rhat_check",
     "still_check",
     "weight_check",
+    "weighted_change_check",
 ]
 
 RHAT_LIMIT = 1.01
@@ -40,6 +43,13 @@ ESS_PER_CHAIN = 100
 ENERGY_LIMIT = 0.3
 DIVERGENCE_LIMIT = 0.001
 PARETO_LIMIT = 0.7
+FEWEST_WEIGHTS = 25
+SMALLEST_SPREAD = 1e-6
+"""Spread of log weights below which they are equal."""
+
+LARGEST_CHANGE = 0.1
+"""Standard deviations by which a mean or a standard deviation may be off."""
+
 TAIL_OPTIONS = {"method": "tail", "prob": (0.05, 0.95)}
 AXES = {"chain_axis": 0, "draw_axis": 1}
 
@@ -47,9 +57,10 @@ LARGEST_CHECKED = 1000
 """Arrays of more elements are fields: instead of R-hat and effective sample size, whose worst over
 so many elements is extreme by chance, the Monte-Carlo errors of their moments are checked."""
 
+FIELD_SHARE = 0.95
 BATCHES = 8
 """Batches of a chain whose moments tell the error: long against the memory of a chain worth
-keeping, and few enough that chains which disagree miss the limit however long they are."""
+keeping, and few enough that chains which disagree strongly miss the limit however long they are."""
 
 
 def chain_checks(posterior, statistics, missing=0):
@@ -81,6 +92,7 @@ def chain_checks(posterior, statistics, missing=0):
         name = max(errors, key=errors.__getitem__)
         limit = largest_error(posterior.sizes["chain"])
         rows.append(error_check(errors[name], limit, meaning=f", here {name}"))
+        rows.append(field_rhat_check(max(map(field_rhat, fields.values()))))
     moving_latents = _by_size(latents)[0]
     if moving_latents:
         row, *_ = _convergence_checks(moving_latents, posterior.sizes["chain"])
@@ -109,6 +121,12 @@ def error_check(value, limit, over="", meaning=""):
     """Return the row of the largest Monte-Carlo error of a field's moments, see `field_error`."""
     meaning = f"largest of a mean or variance, in sd of what is averaged{meaning}"
     return Check("Monte-Carlo error of fields", value, limit, "below", "adequacy", over, meaning)
+
+
+def field_rhat_check(value):
+    """Return the row of the R-hat of fields, see `field_rhat`."""
+    meaning = "not exceeded by 95 % of the elements of a field"
+    return Check("R-hat of fields", value, RHAT_LIMIT, "below", "adequacy", "", meaning)
 
 
 def still_check(value, meaning="", over=""):
@@ -141,16 +159,37 @@ def weight_check(k_hat):
     return Check("Pareto k-hat", float(k_hat), PARETO_LIMIT, "below", "adequacy", meaning=meaning)
 
 
+def weighted_change_check(positions, log_weight):
+    """Return the row of how far importance weights move the moments of unweighted draws.
+
+    An approximation that is too wide has weights without a tail, which k-hat does not see.
+
+    Parameters
+    ----------
+    positions : (chain, draw, dim)
+        Unconstrained.
+    log_weight : (chain, draw)
+    """
+    flat = positions.reshape(-1, positions.shape[-1])
+    smoothed, _ = _smoothed(log_weight)
+    weight = np.exp(smoothed - smoothed.max())
+    weight /= weight.sum()
+    mean, sd = weight @ flat, flat.std(axis=0)
+    weighted_sd = np.sqrt(weight @ (flat - mean) ** 2)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        change = np.fmax(np.abs(mean - flat.mean(axis=0)), np.abs(weighted_sd - sd)) / sd
+    value = float(np.nan_to_num(change, nan=np.inf).max())
+    meaning = "of a mean or sd, by weighting the draws of the approximation, in their sd"
+    return Check("change by weights", value, LARGEST_CHANGE, "below", "adequacy", "", meaning)
+
+
 def pareto_k(log_weight):
     """Return the Pareto k-hat of importance weights; above 0.7 they are unreliable.
 
-    ArviZ smooths the weights exp(-x) of the log likelihoods x that it is given. Equal weights,
-    those of an approximation that is exact, have no tail: 0.
+    Equal weights, those of an approximation that is exact, have no tail: 0. Too few weights tell
+    nothing: inf.
     """
-    log_weight = np.ravel(log_weight)
-    if np.ptp(log_weight) < 1e-6:
-        return 0.0
-    return float(array_stats.psislw(-log_weight)[1])
+    return np.inf if np.size(log_weight) < FEWEST_WEIGHTS else _smoothed(log_weight)[1]
 
 
 def largest_error(chains):
@@ -191,6 +230,47 @@ def field_error(draws):
     unit = np.where(moving, np.abs(offsets).max(axis=(0, 1)), 1.0)
     errors = np.fmax(error(offsets / unit), error((offsets / unit) ** 2))
     return float(errors.max(initial=0.0))
+
+
+def field_rhat(draws):
+    """Return the 95 % quantile over the elements of a field of the split R-hat.
+
+    The largest of many is extreme by chance; the quantile rises where chains disagree throughout.
+
+    Parameters
+    ----------
+    draws : (chain, draw, element) array
+
+    Returns
+    -------
+    float
+        Inf where the draws are not finite.
+    """
+    half = draws.shape[1] // 2
+    halves = np.concatenate([draws[:, :half], draws[:, -half:]])
+    within, means = halves.var(axis=1, ddof=1).mean(axis=0), halves.mean(axis=1)
+    moving = np.ptp(draws, axis=(0, 1)) != 0
+    if not np.isfinite(within).all():
+        return np.inf
+    with np.errstate(invalid="ignore", divide="ignore"):
+        rhat = np.sqrt(means.var(axis=0, ddof=1) / within + (half - 1) / half)[moving]
+    return float(np.quantile(rhat, FIELD_SHARE))
+
+
+def _smoothed(log_weight):
+    """Return Pareto-smoothed log weights and their k-hat.
+
+    ArviZ smooths the weights exp(-x) of the log likelihoods x that it is given, and raises where
+    the largest weights are equal, which then need no smoothing.
+    """
+    log_weight = np.ravel(log_weight)
+    if np.ptp(log_weight) < SMALLEST_SPREAD:
+        return log_weight, 0.0
+    try:
+        smoothed, k = array_stats.psislw(-log_weight)
+    except ValueError:
+        return log_weight, 0.0
+    return np.asarray(smoothed), float(k)
 
 
 def _by_size(posterior):

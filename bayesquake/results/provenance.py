@@ -40,8 +40,8 @@ PACKAGES = (
     "obspy",
 )
 
-SOURCES = ("batch", "inference", "model", "physics", "targets")
-"""Rooms of the library that decide the draws, beside the model."""
+SOURCES = ("batch", "inference", "model", "physics", "results", "targets")
+"""Rooms of the library that decide the draws, and what certifies them, beside the model."""
 
 
 def provenance(model, dataset, configuration, seed):

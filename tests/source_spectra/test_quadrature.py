@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 
 import bayesquake as bq
-from bayesquake.batch.evidence import LARGEST_CHANGE
 from bayesquake.model.priors import resolve_priors
 from bayesquake.models.source_spectra.quadrature import (
     FINER_AND_FINER,
@@ -15,6 +14,7 @@ from bayesquake.models.source_spectra.quadrature import (
     grid_moments,
     pair_grid,
 )
+from bayesquake.results.evidence import LARGEST_CHANGE
 from bayesquake.targets.target import target_of_arrays
 
 MODEL = bq.load_model("source_spectra")
