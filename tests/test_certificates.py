@@ -3,9 +3,10 @@
 import numpy as np
 import pytest
 
-from bayesquake.batch.evidence import energy_fraction, no_evidence
+from bayesquake.batch.evidence import no_evidence
 from bayesquake.batch.triaged import TriageSettings
 from bayesquake.experiments.benchmarks.battery import FAMILIES, WRONG, random_problems, trial
+from bayesquake.results.evidence import energy_fraction
 
 FEW = 4
 

@@ -29,7 +29,6 @@ __all__ = [
     "Evidence",
     "UncertifiedWarning",
     "checks_of",
-    "energy_fraction",
     "evidence_of_draws",
     "failures_of",
     "no_evidence",
@@ -56,7 +55,7 @@ class Evidence(NamedTuple):
         Worst of the scalars and small arrays of quantities; R-hat of larger arrays by their
         `field_rhat`.
     field_error : (problem,)
-        Largest Monte-Carlo error of a mean or standard deviation of a larger array.
+        Largest Monte-Carlo error of a mean or variance of a larger array.
     still : (problem,)
         Number of quantities that never move.
     divergences : (problem,)
@@ -149,18 +148,14 @@ def evidence_of_draws(positions, data, judged, fixed, width):
         found = [_of_quantity(np.asarray(values[name]), name in fixed) for name in sorted(values)]
         r_hat, bulk, tail, error, still = (np.stack(column) for column in zip(*found, strict=True))
         return no_evidence(len(positions))._replace(
-            r_hat=_over_quantities(np.fmax, r_hat),
-            ess_bulk=_over_quantities(np.fmin, bulk),
-            ess_tail=_over_quantities(np.fmin, tail),
-            field_error=_over_quantities(np.fmax, error),
+            r_hat=np.fmax.reduce(r_hat, axis=0),
+            ess_bulk=np.fmin.reduce(bulk, axis=0),
+            ess_tail=np.fmin.reduce(tail, axis=0),
+            field_error=np.fmax.reduce(error, axis=0),
             still=still.sum(axis=0).astype(float),
         )
 
     return in_lanes(lane, (positions, data), width)
-
-
-def _over_quantities(worst_of, values):
-    return worst_of.reduce(values, axis=0)
 
 
 def _of_quantity(draws, fixed):
@@ -171,13 +166,9 @@ def _of_quantity(draws, fixed):
     still = ~moving.any(axis=1) & (not fixed)
     unknown = np.full(problems, np.nan)
     if size > LARGEST_CHECKED:
-        errors, rhats = (
-            np.array([measure(of_problem) if moves else np.nan for of_problem, moves in pairs])
-            for measure, pairs in (
-                (field_error, zip(flat, moving.any(axis=1), strict=True)),
-                (field_rhat, zip(flat, moving.any(axis=1), strict=True)),
-            )
-        )
+        errors, rhats = unknown.copy(), unknown.copy()
+        for place in np.flatnonzero(moving.any(axis=1)):
+            errors[place], rhats[place] = field_error(flat[place]), field_rhat(flat[place])
         return rhats, unknown, unknown, errors, still
     by_element = np.moveaxis(flat, -1, 1).reshape(problems * size, *flat.shape[1:3])
     chosen = moving.ravel()
@@ -199,19 +190,6 @@ def _of_quantity(draws, fixed):
 def _values(judged):
     over_chains = jax.vmap(jax.vmap(judged, (0, None)), (0, None))
     return batched(over_chains, (0, 0))
-
-
-def energy_fraction(energy):
-    """Return the E-BFMI of the worst chain of every problem; energies (problem, chain, step).
-
-    References
-    ----------
-    Betancourt 2016, doi:10.48550/arXiv.1604.00695, equation 25.
-    """
-    variance = energy.var(axis=2, ddof=1)
-    with np.errstate(invalid="ignore", divide="ignore"):
-        fraction = (np.diff(energy, axis=2) ** 2).mean(axis=2) / variance
-    return np.nan_to_num(fraction, nan=0.0, posinf=0.0).min(axis=1)
 
 
 def failures_of(checks, tier, names):

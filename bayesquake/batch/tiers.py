@@ -28,7 +28,7 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 
-from bayesquake.batch.evidence import energy_fraction, evidence_of_draws, no_evidence
+from bayesquake.batch.evidence import evidence_of_draws, no_evidence
 from bayesquake.batch.lanes import chain_keys, in_lanes, problem_keys, taken
 from bayesquake.batch.lockstep import lockstep_program
 from bayesquake.batch.modes import modes_program
@@ -37,6 +37,7 @@ from bayesquake.batch.shard import batched, width_of
 from bayesquake.batch.triaged import STATISTICS, TriageSettings, nothing_yet, record
 from bayesquake.batch.whitening import Whitened, rewhitened, unwhitened, whitened_density
 from bayesquake.inference.nuts import nuts_program
+from bayesquake.results.evidence import energy_fraction
 
 __all__ = ["EXACT", "SEQUENTIAL", "triage"]
 

@@ -22,11 +22,9 @@ from bayesquake.model.priors import resolve_priors
 from bayesquake.results.checks import Check, failing
 from bayesquake.results.configuration import configuration_of, described_priors
 from bayesquake.results.evidence import (
-    ESS_PER_CHAIN,
-    TAIL_OPTIONS,
+    convergence_checks,
     energy_check,
-    ess_check,
-    rhat_check,
+    energy_fraction,
     still_check,
 )
 from bayesquake.results.netcdf import open_result
@@ -214,16 +212,15 @@ def reference_checks(values, statistics, fixed=()):
     fixed : collection of str
         Quantities that may be the same in every draw.
     """
-    at_rest = [name for name, draws in values.items() if np.ptp(draws) == 0 and name not in fixed]
-    flat = np.concatenate([d.reshape(*d.shape[:2], -1) for d in values.values()], axis=2)
-    flat = flat[:, :, np.ptp(flat, axis=(0, 1)) != 0]
-    axes = {"chain_axis": 0, "draw_axis": 1}
+    elements = {name: draws.reshape(*draws.shape[:2], -1) for name, draws in values.items()}
+    moving = {name: x[:, :, np.ptp(x, axis=(0, 1)) != 0] for name, x in elements.items()}
+    at_rest = [name for name, x in moving.items() if not x.size and name not in fixed]
+    flat = np.concatenate(list(moving.values()), axis=2)
     centred = flat - flat.mean(axis=1, keepdims=True)
     lag_one = (centred[:, 1:] * centred[:, :-1]).sum(axis=1) / (centred**2).sum(axis=1)
-    enough = float(ESS_PER_CHAIN * CHAINS)
     return (
         still_check(float(len(at_rest)), f": {', '.join(at_rest)}" if at_rest else ""),
-        rhat_check(float(np.nan_to_num(array_stats.rhat(flat, **axes), nan=np.inf).max())),
+        *convergence_checks({name: x for name, x in moving.items() if x.size}, CHAINS),
         Check(
             "lag-1 autocorrelation",
             float(np.abs(lag_one.mean(axis=0)).max()),
@@ -238,9 +235,7 @@ def reference_checks(values, statistics, fixed=()):
             kind="adequacy",
             meaning="divergent trajectories after warm-up, kept or not",
         ),
-        energy_check(float(np.min(array_stats.bfmi(statistics["energy"], **axes)))),
-        ess_check("bulk ESS", float(np.min(array_stats.ess(flat, method="bulk", **axes))), enough),
-        ess_check("tail ESS", float(np.min(array_stats.ess(flat, **TAIL_OPTIONS, **axes))), enough),
+        energy_check(float(energy_fraction(statistics["energy"]))),
     )
 
 

@@ -15,16 +15,18 @@ from bayesquake.results.checks import Check
 
 __all__ = [
     "DIVERGENCE_LIMIT",
-    "LARGEST_CHANGE",
     "ENERGY_LIMIT",
     "ESS_PER_CHAIN",
+    "LARGEST_CHANGE",
     "LARGEST_CHECKED",
     "PARETO_LIMIT",
     "RHAT_LIMIT",
     "TAIL_OPTIONS",
     "chain_checks",
+    "convergence_checks",
     "divergence_check",
     "energy_check",
+    "energy_fraction",
     "error_check",
     "ess_check",
     "field_error",
@@ -86,7 +88,7 @@ def chain_checks(posterior, statistics, missing=0):
     scalars, fields, still = _by_size(quantities)
     rows = [still_check(float(len(still)), f": {', '.join(still)}" if still else "")]
     if scalars:
-        rows += _convergence_checks(scalars, posterior.sizes["chain"])
+        rows += convergence_checks(scalars, posterior.sizes["chain"])
     if fields:
         errors = {name: field_error(draws) for name, draws in fields.items()}
         name = max(errors, key=errors.__getitem__)
@@ -95,14 +97,41 @@ def chain_checks(posterior, statistics, missing=0):
         rows.append(field_rhat_check(max(map(field_rhat, fields.values()))))
     moving_latents = _by_size(latents)[0]
     if moving_latents:
-        row, *_ = _convergence_checks(moving_latents, posterior.sizes["chain"])
+        row, *_ = convergence_checks(moving_latents, posterior.sizes["chain"])
         rows.append(row._replace(name="R-hat of latents", kind="information", limit=np.nan))
     if "diverging" in statistics:
         rows.append(divergence_check(float(np.mean(statistics["diverging"]))))
     if "energy" in statistics:
-        fractions = array_stats.bfmi(np.asarray(statistics["energy"]), **AXES)
-        rows.append(energy_check(float(np.nan_to_num(fractions, nan=0.0).min())))
+        rows.append(energy_check(float(energy_fraction(np.asarray(statistics["energy"])))))
     return (*rows, missing_check(missing))
+
+
+def convergence_checks(quantities, chains):
+    """Return the rows of R-hat and of the bulk and tail effective sample sizes, the worst deciding.
+
+    Parameters
+    ----------
+    quantities : mapping of str to (chain, draw, element)
+        The elements that move.
+    chains : int
+    """
+    found = {
+        name: (
+            np.nan_to_num(array_stats.rhat(draws, **AXES), nan=np.inf).max(),
+            np.nan_to_num(array_stats.ess(draws, method="bulk", **AXES), nan=0.0).min(),
+            np.nan_to_num(array_stats.ess(draws, **TAIL_OPTIONS, **AXES), nan=0.0).min(),
+        )
+        for name, draws in quantities.items()
+    }
+    rhat = max(found, key=lambda name: found[name][0])
+    bulk = min(found, key=lambda name: found[name][1])
+    tail = min(found, key=lambda name: found[name][2])
+    enough = float(ESS_PER_CHAIN * chains)
+    return [
+        rhat_check(float(found[rhat][0]), meaning=f", here {rhat}"),
+        ess_check("bulk ESS", float(found[bulk][1]), enough, meaning=f", here {bulk}"),
+        ess_check("tail ESS", float(found[tail][2]), enough, meaning=f", here {tail}"),
+    ]
 
 
 def rhat_check(value, limit=RHAT_LIMIT, over="", meaning=""):
@@ -145,6 +174,22 @@ def energy_check(value, over=""):
     """Return the row of the smallest energy fraction of missing information of a chain."""
     meaning = "how well momentum draws explore the energy, worst chain"
     return Check("E-BFMI", value, ENERGY_LIMIT, "above", "adequacy", over, meaning)
+
+
+def energy_fraction(energy):
+    """Return the E-BFMI of the worst chain, 0 where it is not a number.
+
+    Parameters
+    ----------
+    energy : (..., chain, draw) array
+
+    Returns
+    -------
+    (...) array
+    """
+    with np.errstate(invalid="ignore", divide="ignore"):
+        fraction = np.asarray(array_stats.bfmi(energy, chain_axis=-2, draw_axis=-1))
+    return np.nan_to_num(fraction, nan=0.0, posinf=0.0).min(axis=-1)
 
 
 def missing_check(missing, what="draws"):
@@ -288,24 +333,3 @@ def _by_size(posterior):
         else:
             scalars[str(name)] = flat[:, :, moving]
     return scalars, fields, still
-
-
-def _convergence_checks(quantities, chains):
-    """Return the rows of R-hat and of the effective sample sizes of moving quantities."""
-    found = {
-        name: (
-            np.nan_to_num(array_stats.rhat(draws, **AXES), nan=np.inf).max(),
-            np.nan_to_num(array_stats.ess(draws, method="bulk", **AXES), nan=0.0).min(),
-            np.nan_to_num(array_stats.ess(draws, **TAIL_OPTIONS, **AXES), nan=0.0).min(),
-        )
-        for name, draws in quantities.items()
-    }
-    rhat = max(found, key=lambda name: found[name][0])
-    bulk = min(found, key=lambda name: found[name][1])
-    tail = min(found, key=lambda name: found[name][2])
-    enough = float(ESS_PER_CHAIN * chains)
-    return [
-        rhat_check(float(found[rhat][0]), meaning=f", here {rhat}"),
-        ess_check("bulk ESS", float(found[bulk][1]), enough, meaning=f", here {bulk}"),
-        ess_check("tail ESS", float(found[tail][2]), enough, meaning=f", here {tail}"),
-    ]

@@ -3,6 +3,7 @@
 import ast
 import dataclasses
 import datetime
+import functools
 import hashlib
 import importlib.metadata
 import inspect
@@ -85,6 +86,7 @@ def provenance(model, dataset, configuration, seed):
     }
 
 
+@functools.cache
 def library_hash():
     """Return the SHA-256 of the sources of the library that decide the draws, beside the model."""
     digest = hashlib.sha256()
