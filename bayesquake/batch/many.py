@@ -21,7 +21,7 @@ from bayesquake.batch.shard import batched, width_of
 from bayesquake.batch.tiers import triage
 from bayesquake.batch.triaged import TriageSettings, table_of
 from bayesquake.errors import OptionError, ResultError, with_nearest
-from bayesquake.inference.kernels.blocks import positive_integer
+from bayesquake.inference.kernels.blocks import positive_integer, require_seed
 from bayesquake.inference.kernels.compilation import recorded_compilations
 from bayesquake.model.options import options_of
 from bayesquake.model.priors import resolve_priors
@@ -30,9 +30,8 @@ from bayesquake.results.evidence import missing_check
 from bayesquake.results.gather import gathered
 from bayesquake.results.identity import arrays_hash, difference
 from bayesquake.results.netcdf import open_result, write_netcdf
-from bayesquake.results.posteriors import STATISTIC_MEANINGS
 from bayesquake.results.provenance import dataset_hash, library_hash, model_hash, provenance
-from bayesquake.results.schema import SCHEMA, assemble, variable_attributes
+from bayesquake.results.schema import SCHEMA, assemble, labelled, labelled_statistics
 from bayesquake.targets.target import target_of_arrays
 
 __all__ = ["fit_many"]
@@ -135,8 +134,7 @@ def fit_many(
     """
     names = _names(names, datasets)
     chunk = positive_integer("chunk", chunk)
-    if isinstance(seed, bool) or not isinstance(seed, int) or seed < 0:
-        raise OptionError(f"seed = {seed!r} must be an integer of at least 0")
+    require_seed(seed)
     given, prepare_options = _split(model, options, {"chains": chains, "draws": draws})
     resolved = resolve_priors(model, priors)
 
@@ -227,21 +225,18 @@ def fit_chunk(model, task):
         lambda lane: constrain(*lane), (triaged.positions, data), width_of(task.settings.width)
     )
     return {
-        "posterior": _by_draw(
+        "posterior": labelled(
+            {name: np.moveaxis(draws, 0, 2) for name, draws in values.items()},
+            model.quantities,
             {
-                name: (
-                    draws,
-                    model.quantities[name].dims,
-                    variable_attributes(model.quantities[name]),
-                )
-                for name, draws in values.items()
-            }
+                "chain": np.arange(task.settings.chains),
+                "draw": np.arange(task.settings.draws),
+                "problem": None,
+            },
         ),
-        "sample_stats": _by_draw(
-            {
-                name: (draws, (), {"units": "1", "long_name": STATISTIC_MEANINGS[name]})
-                for name, draws in triaged.statistics.items()
-            }
+        "sample_stats": labelled_statistics(
+            {name: np.moveaxis(values, 0, 2) for name, values in triaged.statistics.items()},
+            "problem",
         ),
         "triage": table_of(triaged),
         "evidence": xr.Dataset(
@@ -386,15 +381,3 @@ def _recommended(model, arrays):
 @functools.cache
 def _over_draws(constrain):
     return batched(jax.vmap(jax.vmap(constrain, (0, None)), (0, None)), (0, 0))
-
-
-def _by_draw(variables):
-    """Label (problem, chain, draw, ...) arrays, moving the problems behind the draws."""
-    shape = next(iter(variables.values()))[0].shape[1:3]
-    return xr.Dataset(
-        {
-            name: (("chain", "draw", "problem", *dims), np.moveaxis(values, 0, 2), attributes)
-            for name, (values, dims, attributes) in variables.items()
-        },
-        coords=dict(zip(("chain", "draw"), map(np.arange, shape), strict=True)),
-    )

@@ -18,8 +18,7 @@ from bayesquake.model.priors import log_priors, resolve_priors
 from bayesquake.results.blocks import BlockFolder
 from bayesquake.results.checks import Check
 from bayesquake.results.identity import run_identity
-from bayesquake.results.posteriors import STATISTIC_MEANINGS
-from bayesquake.results.schema import assemble, labelled, with_labels_of
+from bayesquake.results.schema import assemble, labelled, labelled_statistics, with_labels_of
 from bayesquake.targets.target import target_of_arrays
 
 __all__ = ["DerivedOutputsWarning", "fit"]
@@ -112,7 +111,7 @@ def fit(
         prior = _by_draw(model, prior_draws(target, key_prior))
         groups["prior"] = with_labels_of(groups["posterior"], prior)
         groups["log_prior"] = _log_priors(resolve_priors(model, priors), posterior)
-        groups["sample_stats"] = _statistics(found)
+        groups["sample_stats"] = labelled_statistics(found.statistics, found.problem_dim)
         groups |= {
             name: with_labels_of(groups["posterior"], group) for name, group in found.groups.items()
         }
@@ -231,19 +230,3 @@ def _by_draw(model, values):
     chains, draws = next(iter(values.values())).shape[:2]
     leading = {"chain": np.arange(chains), "draw": np.arange(draws)}
     return labelled(values, model.quantities, leading)
-
-
-def _statistics(found):
-    problem = (found.problem_dim,) if found.problem_dim else ()
-    chains, draws = found.statistics["lp"].shape[:2]
-    return xr.Dataset(
-        {
-            name: (
-                ("chain", "draw", *problem),
-                values,
-                {"units": "1", "long_name": STATISTIC_MEANINGS[name]},
-            )
-            for name, values in found.statistics.items()
-        },
-        coords={"chain": np.arange(chains), "draw": np.arange(draws)},
-    )

@@ -5,6 +5,7 @@ from typing import Any, NamedTuple
 
 from bayesquake.errors import OptionError, with_nearest
 from bayesquake.inference.drivers import driver_named
+from bayesquake.inference.kernels.blocks import require_seed
 from bayesquake.model.options import options_of
 from bayesquake.model.priors import resolve_priors
 from bayesquake.results.configuration import described_priors
@@ -41,8 +42,7 @@ class Plan(NamedTuple):
 
 def planned(model, dataset, *, driver, chains, warmup, draws, seed, priors, **options):
     """Return the `Plan` of a fit with these arguments, which are those of `fit`."""
-    if isinstance(seed, bool) or not isinstance(seed, int) or seed < 0:
-        raise OptionError(f"seed = {seed!r} must be an integer of at least 0")
+    require_seed(seed)
     prepare_options = {
         name: value for name, value in options.items() if name in options_of(model.prepare)
     }

@@ -17,11 +17,20 @@ Whatever a model or a driver adds is a group of its own. A result of many data s
 dimension ``problem`` where one of a single data set has none.
 """
 
+import numpy as np
 import xarray as xr
 
 from bayesquake.results.checks import as_group
+from bayesquake.results.posteriors import STATISTIC_MEANINGS
 
-__all__ = ["SCHEMA", "assemble", "labelled", "variable_attributes", "with_labels_of"]
+__all__ = [
+    "SCHEMA",
+    "assemble",
+    "labelled",
+    "labelled_statistics",
+    "variable_attributes",
+    "with_labels_of",
+]
 
 SCHEMA = 2
 """Number of the shape, written into every result; a file of another is refused."""
@@ -85,6 +94,19 @@ def labelled(values, quantities, leading):
             for name, array in values.items()
         },
         coords={dim: places for dim, places in leading.items() if places is not None},
+    )
+
+
+def labelled_statistics(statistics, problem_dim=""):
+    """Label sample statistics (chain, draw) or, of many problems, (chain, draw, problem)."""
+    chains, draws = statistics["lp"].shape[:2]
+    dims = ("chain", "draw", *((problem_dim,) if problem_dim else ()))
+    return xr.Dataset(
+        {
+            name: (dims, values, {"units": "1", "long_name": STATISTIC_MEANINGS[name]})
+            for name, values in statistics.items()
+        },
+        coords={"chain": np.arange(chains), "draw": np.arange(draws)},
     )
 
 

@@ -20,6 +20,7 @@ from bayesquake.results.posteriors import Found
 __all__ = [
     "open_share",
     "positive_integer",
+    "require_seed",
     "run_blocks",
     "run_blocks_of_many",
 ]
@@ -153,6 +154,12 @@ def open_share(name, value):
     if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value < 1:
         raise OptionError(f"{name} = {value!r} must lie between 0 and 1")
     return float(value)
+
+
+def require_seed(seed):
+    """Raise `OptionError` unless the seed is an integer of at least 0."""
+    if isinstance(seed, bool) or not isinstance(seed, int) or seed < 0:
+        raise OptionError(f"seed = {seed!r} must be an integer of at least 0")
 
 
 def positive_integer(name, value):
