@@ -21,9 +21,9 @@ from bayesquake.batch.shard import batched, width_of
 from bayesquake.batch.tiers import triage
 from bayesquake.batch.triaged import TriageSettings, table_of
 from bayesquake.errors import OptionError, ResultError, with_nearest
-from bayesquake.inference.kernels.blocks import positive_integer, require_seed
 from bayesquake.inference.kernels.compilation import recorded_compilations
-from bayesquake.model.options import options_of
+from bayesquake.inference.kernels.settings import SEED
+from bayesquake.model.options import checked_options, count, options_of
 from bayesquake.model.priors import resolve_priors
 from bayesquake.results.configuration import described_priors
 from bayesquake.results.evidence import missing_check
@@ -133,8 +133,8 @@ def fit_many(
         Problems remain whose chains do not agree.
     """
     names = _names(names, datasets)
-    chunk = positive_integer("chunk", chunk)
-    require_seed(seed)
+    chunk = count().checked("chunk", chunk)
+    seed = SEED.checked("seed", seed)
     given, prepare_options = _split(model, options, {"chains": chains, "draws": draws})
     resolved = resolve_priors(model, priors)
 
@@ -367,7 +367,8 @@ def _split(model, options, sizes):
         )
     settings = {name: value for name, value in options.items() if name in SETTINGS}
     settings |= {name: size for name, size in sizes.items() if size is not None}
-    return settings, {name: value for name, value in options.items() if name in taken}
+    of_data = {name: value for name, value in options.items() if name in taken}
+    return settings, checked_options(model.prepare, of_data)
 
 
 def _recommended(model, arrays):

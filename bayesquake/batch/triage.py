@@ -9,18 +9,39 @@ import xarray as xr
 
 from bayesquake.batch.evidence import checks_of, failures_of, warn_of_failures
 from bayesquake.batch.tiers import triage
-from bayesquake.batch.triaged import TriageSettings, table_of
+from bayesquake.batch.triaged import TRIAGE_OPTIONS, TriageSettings, table_of
 from bayesquake.errors import DriverError
-from bayesquake.inference.kernels.blocks import positive_integer
 from bayesquake.inference.kernels.compilation import recorded_compilations
+from bayesquake.inference.kernels.settings import ONE_PIECE
+from bayesquake.model.options import any_of, count, takes
 from bayesquake.results.posteriors import Found
 
 __all__ = ["triage_driver"]
+
+TUNED = (
+    "rhat_limit",
+    "ess_limit",
+    "searches",
+    "iterations",
+    "importance_draws",
+    "pilot",
+    "adaptation",
+    "trajectory_length",
+    "common_leapfrogs",
+    "target_accept",
+    "width",
+)
+"""Fields of `TriageSettings` that the driver takes."""
 
 KEPT = ("lp", "acceptance_rate", "diverging")
 """Sample statistics kept of every draw; the others would fill most of a result."""
 
 
+@takes(
+    **ONE_PIECE,
+    chunk=count(),
+    **{name: any_of(None, TRIAGE_OPTIONS[name]) for name in TUNED},
+)
 def triage_driver(
     target,
     *,
@@ -97,7 +118,6 @@ def triage_driver(
     settings = TriageSettings(
         chains, draws, **{name: value for name, value in changes.items() if value is not None}
     )
-    chunk = positive_integer("chunk", chunk)
 
     began = time.perf_counter()
     with recorded_compilations() as compiled:

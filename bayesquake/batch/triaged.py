@@ -7,8 +7,8 @@ import numpy as np
 import xarray as xr
 
 from bayesquake.batch.evidence import Evidence, checks_of, no_evidence
-from bayesquake.errors import OptionError
-from bayesquake.inference.kernels.blocks import positive_integer
+from bayesquake.inference.kernels.settings import CHAINS
+from bayesquake.model.options import any_of, count, each, flag, number, share
 from bayesquake.results.checks import judged
 from bayesquake.results.evidence import ESS_PER_CHAIN, RHAT_LIMIT
 
@@ -16,6 +16,7 @@ __all__ = [
     "MEANINGS",
     "STATISTICS",
     "TIERS",
+    "TRIAGE_OPTIONS",
     "TriageSettings",
     "Triaged",
     "nothing_yet",
@@ -53,6 +54,32 @@ STATISTICS = {
 """Sample statistics that every tier's sampler has."""
 
 FEWEST_DRAWS = 8
+"""Draws of a chain below which no R-hat can be formed."""
+
+
+TRIAGE_OPTIONS = {
+    "chains": CHAINS,
+    "draws": count(at_least=FEWEST_DRAWS, at_most=10_000_000),
+    "rhat_limit": number(at_least=0),
+    "ess_limit": any_of(None, number(at_least=0)),
+    "searches": count(at_most=10_000),
+    "iterations": count(at_most=100_000),
+    "importance_draws": count(at_most=1_000_000),
+    "pilot": count(at_most=1_000_000),
+    "adaptation": count(at_most=1_000_000),
+    "longer": count(at_most=10_000),
+    "target_accept": share(),
+    "careful_accept": share(),
+    "trajectory_length": number(above=0, at_most=1000),
+    "longest": count(at_most=100_000),
+    "common_leapfrogs": any_of(None, each(count(at_most=100_000), length=2)),
+    "sequential": flag(),
+    "nuts_warmup": count(at_most=1_000_000),
+    "nuts_accept": share(),
+    "nuts_depth": count(at_most=20),
+    "width": any_of(None, count()),
+}
+"""The declared options of a triage."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -114,17 +141,8 @@ class TriageSettings:
     width: int | None = None
 
     def __post_init__(self):
-        for field in dataclasses.fields(self):
-            if field.type is int:
-                positive_integer(field.name, getattr(self, field.name))
-        if self.common_leapfrogs is not None:
-            object.__setattr__(self, "common_leapfrogs", tuple(self.common_leapfrogs))
-        if self.width is not None:
-            positive_integer("width", self.width)
-        if self.draws < FEWEST_DRAWS:
-            raise OptionError(
-                f"draws = {self.draws} must be at least {FEWEST_DRAWS}, or no R-hat can be formed"
-            )
+        for name, option in TRIAGE_OPTIONS.items():
+            object.__setattr__(self, name, option.checked(name, getattr(self, name)))
 
     @property
     def least_ess(self):

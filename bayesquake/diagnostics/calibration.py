@@ -21,8 +21,9 @@ from bayesquake.diagnostics.simulations import from_posterior, from_prior
 from bayesquake.errors import OptionError
 from bayesquake.inference.chees import FEWEST_CHAINS
 from bayesquake.inference.drivers import driver_named
-from bayesquake.inference.kernels.blocks import positive_integer
+from bayesquake.inference.kernels.settings import CHAINS, DRAWS, SEED, WARMUP
 from bayesquake.inference.plan import split_options
+from bayesquake.model.options import count
 from bayesquake.model.priors import resolve_priors
 from bayesquake.results.configuration import described_priors
 from bayesquake.results.netcdf import write_netcdf
@@ -95,15 +96,14 @@ def calibrate(
     ------
     DriverError, OptionError, PriorError, SimulationError
     """
-    replicates = positive_integer("replicates", replicates)
-    chunk = positive_integer("chunk", chunk)
-    warmup = positive_integer("warmup", warmup)
-    chains = (
-        (FEWEST_CHAINS if driver == "chees" else 1)
-        if chains is None
-        else positive_integer("chains", chains)
-    )
-    if positive_integer("draws", draws) * chains < RANK_DRAWS:
+    replicates = count().checked("replicates", replicates)
+    chunk = count().checked("chunk", chunk)
+    warmup = WARMUP.checked("warmup", warmup)
+    seed = SEED.checked("seed", seed)
+    if chains is None:
+        chains = FEWEST_CHAINS if driver == "chees" else 1
+    chains, draws = CHAINS.checked("chains", chains), DRAWS.checked("draws", draws)
+    if draws * chains < RANK_DRAWS:
         raise OptionError(
             f"draws = {draws} in {chains} chains are fewer than the {RANK_DRAWS} of a rank"
         )

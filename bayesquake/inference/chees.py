@@ -24,13 +24,15 @@ from blackjax.mcmc.dynamic_hmc import halton_sequence
 
 from bayesquake.errors import DriverError
 from bayesquake.inference.kernels.adaptation import DRAW, adaptation, warmup_stages
-from bayesquake.inference.kernels.blocks import open_share, positive_integer, run_blocks
+from bayesquake.inference.kernels.blocks import run_blocks
+from bayesquake.inference.kernels.settings import CHAIN_RUN
 from bayesquake.inference.kernels.slowest import (
     Slowest,
     start_slowest,
     toward_slowest,
     turning_length,
 )
+from bayesquake.model.options import count, share, takes
 from bayesquake.results.posteriors import BlockProgram
 
 __all__ = ["FEWEST_CHAINS", "chees", "chees_program", "require_chains"]
@@ -48,6 +50,7 @@ LOG_LENGTHS = (-7.0, 7.0)
 HALTON_BITS = 30
 
 
+@takes(**CHAIN_RUN, target_accept=share(), max_steps=count(at_most=100_000))
 def chees(
     target,
     *,
@@ -92,11 +95,7 @@ def chees(
         Fewer than 8 chains.
     """
     require_chains(chains)
-    program = chees_program(
-        target.log_density,
-        open_share("target_accept", target_accept),
-        positive_integer("max_steps", max_steps),
-    )
+    program = chees_program(target.log_density, target_accept, max_steps)
     return run_blocks(
         target,
         program,
@@ -112,7 +111,7 @@ def chees(
 
 def require_chains(chains):
     """Raise `DriverError` if there are too few chains to learn from."""
-    if positive_integer("chains", chains) < FEWEST_CHAINS:
+    if chains < FEWEST_CHAINS:
         raise DriverError(
             f"chees learns from its chains together and needs at least {FEWEST_CHAINS}, "
             f"not {chains}; set chains to 16, or use driver nuts"

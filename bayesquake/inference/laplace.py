@@ -12,10 +12,11 @@ import jax.numpy as jnp
 import numpy as np
 
 from bayesquake.errors import DriverError
-from bayesquake.inference.kernels.blocks import positive_integer
 from bayesquake.inference.kernels.compilation import recorded_compilations
 from bayesquake.inference.kernels.mode import find_mode
+from bayesquake.inference.kernels.settings import ONE_PIECE
 from bayesquake.inference.kernels.starts import initial_positions
+from bayesquake.model.options import count, takes
 from bayesquake.results.checks import Check
 from bayesquake.results.evidence import pareto_k, weight_check, weighted_change_check
 from bayesquake.results.posteriors import Found
@@ -33,6 +34,7 @@ SAME = 0.5
 """Ends of searches that are closer than this, in posterior standard deviations, are one mode."""
 
 
+@takes(**ONE_PIECE, starts=count(at_most=10_000))
 def laplace(target, *, chains=4, draws=1000, starts=4, seed=0, progress=None):
     """Draw from the Gaussian approximation at the best of several modes.
 
@@ -57,9 +59,6 @@ def laplace(target, *, chains=4, draws=1000, starts=4, seed=0, progress=None):
     DriverError
         The search found no mode, or the curvature there is not positive.
     """
-    chains = positive_integer("chains", chains)
-    draws = positive_integer("draws", draws)
-    starts = positive_integer("starts", starts)
     key_start, key_draw = jax.random.split(jax.random.key(seed))
     began = time.perf_counter()
     with recorded_compilations() as compiled:

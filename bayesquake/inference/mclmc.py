@@ -24,13 +24,15 @@ from blackjax.util import generate_unit_vector
 
 from bayesquake.errors import DriverError
 from bayesquake.inference.kernels.adaptation import DRAW, adaptation, warmup_stages
-from bayesquake.inference.kernels.blocks import open_share, positive_integer, run_blocks
+from bayesquake.inference.kernels.blocks import run_blocks
+from bayesquake.inference.kernels.settings import CHAIN_RUN
 from bayesquake.inference.kernels.slowest import (
     Slowest,
     start_slowest,
     toward_slowest,
     turning_length,
 )
+from bayesquake.model.options import count, share, takes
 from bayesquake.results.posteriors import BlockProgram
 
 __all__ = ["mclmc", "mclmc_program", "require_dimensions"]
@@ -41,6 +43,7 @@ GRADIENTS_PER_STEP = 2
 HALTON_BITS = 30
 
 
+@takes(**CHAIN_RUN, target_accept=share(), max_steps=count(at_most=100_000))
 def mclmc(
     target,
     *,
@@ -84,11 +87,7 @@ def mclmc(
         The target has one dimension.
     """
     require_dimensions(target)
-    program = mclmc_program(
-        target.log_density,
-        open_share("target_accept", target_accept),
-        positive_integer("max_steps", max_steps),
-    )
+    program = mclmc_program(target.log_density, target_accept, max_steps)
     return run_blocks(
         target,
         program,

@@ -13,13 +13,21 @@ import jax
 import jax.numpy as jnp
 from blackjax.mcmc import nuts as kernels
 
-from bayesquake.inference.kernels.adaptation import adaptation, warmup_stages
-from bayesquake.inference.kernels.blocks import open_share, positive_integer, run_blocks
+from bayesquake.inference.kernels.adaptation import METRICS, adaptation, warmup_stages
+from bayesquake.inference.kernels.blocks import run_blocks
+from bayesquake.inference.kernels.settings import CHAIN_RUN
+from bayesquake.model.options import count, one_of, share, takes
 from bayesquake.results.posteriors import BlockProgram
 
 __all__ = ["nuts", "nuts_program"]
 
 
+@takes(
+    **CHAIN_RUN,
+    metric=one_of(*METRICS),
+    target_accept=share(),
+    max_tree_depth=count(at_most=20),
+)
 def nuts(
     target,
     *,
@@ -59,12 +67,7 @@ def nuts(
     -------
     Found
     """
-    program = nuts_program(
-        target.log_density,
-        metric,
-        open_share("target_accept", target_accept),
-        positive_integer("max_tree_depth", max_tree_depth),
-    )
+    program = nuts_program(target.log_density, metric, target_accept, max_tree_depth)
     return run_blocks(
         target,
         program,

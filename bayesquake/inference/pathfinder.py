@@ -22,10 +22,11 @@ from arviz_stats.base import array_stats
 from scipy.special import logsumexp
 
 from bayesquake.errors import DriverError
-from bayesquake.inference.kernels.blocks import positive_integer
 from bayesquake.inference.kernels.compilation import recorded_compilations
 from bayesquake.inference.kernels.paths import pathfinder_program
+from bayesquake.inference.kernels.settings import ONE_PIECE
 from bayesquake.inference.kernels.starts import initial_positions
+from bayesquake.model.options import count, takes
 from bayesquake.results.checks import Check
 from bayesquake.results.evidence import ESS_PER_CHAIN, pareto_k, weight_check
 from bayesquake.results.posteriors import Found
@@ -36,6 +37,7 @@ POOL = 2
 """Draws in the pool of all paths, per draw returned."""
 
 
+@takes(**ONE_PIECE, paths=count(at_most=10_000), max_iterations=count(at_most=100_000))
 def pathfinder(target, *, chains=4, draws=1000, paths=8, max_iterations=100, seed=0, progress=None):
     """Draw from the importance-resampled Gaussians of several optimisation paths.
 
@@ -62,10 +64,6 @@ def pathfinder(target, *, chains=4, draws=1000, paths=8, max_iterations=100, see
     DriverError
         Every path failed.
     """
-    chains = positive_integer("chains", chains)
-    draws = positive_integer("draws", draws)
-    paths = positive_integer("paths", paths)
-    max_iterations = positive_integer("max_iterations", max_iterations)
     key_start, key_paths = jax.random.split(jax.random.key(seed))
     began = time.perf_counter()
     with recorded_compilations() as compiled:

@@ -5,8 +5,8 @@ from typing import Any, NamedTuple
 
 from bayesquake.errors import OptionError, with_nearest
 from bayesquake.inference.drivers import driver_named
-from bayesquake.inference.kernels.blocks import require_seed
-from bayesquake.model.options import options_of
+from bayesquake.inference.kernels.settings import SEED
+from bayesquake.model.options import checked_options, options_of
 from bayesquake.model.priors import resolve_priors
 from bayesquake.results.configuration import described_priors
 from bayesquake.results.identity import arrays_hash
@@ -42,7 +42,7 @@ class Plan(NamedTuple):
 
 def planned(model, dataset, *, driver, chains, warmup, draws, seed, priors, **options):
     """Return the `Plan` of a fit with these arguments, which are those of `fit`."""
-    require_seed(seed)
+    seed = SEED.checked("seed", seed)
     prepare_options = {
         name: value for name, value in options.items() if name in options_of(model.prepare)
     }
@@ -56,7 +56,8 @@ def planned(model, dataset, *, driver, chains, warmup, draws, seed, priors, **op
     split = split_options(model, run, options)
     sizes = {"chains": chains, "warmup": warmup, "draws": draws}
     given = {name: size for name, size in sizes.items() if size is not None}
-    settings = _accepted(run, recommended) | _accepted(run, given) | split["driver"]
+    given = checked_options(run, _accepted(run, given))
+    settings = _accepted(run, recommended) | given | split["driver"]
 
     resolved = resolve_priors(model, priors)
     judged = {"priors": resolved} if "priors" in options_of(model.complete) else {}
@@ -75,12 +76,12 @@ def planned(model, dataset, *, driver, chains, warmup, draws, seed, priors, **op
 
 
 def split_options(model, driver, options):
-    """Assign options to the driver, ``model.prepare`` and ``model.complete``.
+    """Assign options to the driver, ``model.prepare`` and ``model.complete``, checked.
 
     Raises
     ------
     OptionError
-        An option belongs to none of them.
+        An option belongs to none of them, or its value makes no sense.
     """
     homes = {
         "driver": options_of(driver) - {"progress", "seed", "checkpoint"},
@@ -95,8 +96,11 @@ def split_options(model, driver, options):
             f"unknown option {with_nearest(unknown, known | read)}; the reader of {model.name} "
             f"takes {', '.join(sorted(read))}, its fit {', '.join(sorted(known))}"
         )
+    functions = {"driver": driver, "prepare": model.prepare, "complete": model.complete}
     return {
-        home: {name: value for name, value in options.items() if name in names}
+        home: checked_options(
+            functions[home], {name: value for name, value in options.items() if name in names}
+        )
         for home, names in homes.items()
     }
 

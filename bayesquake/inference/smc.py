@@ -28,9 +28,10 @@ from blackjax.smc.solver import dichotomy
 from jax.scipy.linalg import solve_triangular
 from jax.scipy.special import logsumexp
 
-from bayesquake.errors import DriverError, OptionError
-from bayesquake.inference.kernels.blocks import positive_integer
+from bayesquake.errors import DriverError
 from bayesquake.inference.kernels.compilation import compiled, mapped, recorded_compilations
+from bayesquake.inference.kernels.settings import ONE_PIECE
+from bayesquake.model.options import count, one_of, share, takes
 from bayesquake.results.checks import Check
 from bayesquake.results.evidence import chain_checks
 from bayesquake.results.posteriors import Found
@@ -117,6 +118,12 @@ class Runs(NamedTuple):
     smallest_ess: Any
 
 
+@takes(
+    **ONE_PIECE,
+    anneal=one_of(*ANNEALS),
+    target_ess=share(),
+    mcmc_steps=count(at_most=10_000),
+)
 def smc(
     target,
     *,
@@ -161,11 +168,6 @@ def smc(
         prior has a finite likelihood; or the likelihood does not enter in 1000 increments.
     OptionError
     """
-    chains = positive_integer("chains", chains)
-    draws = positive_integer("draws", draws)
-    mcmc_steps = positive_integer("mcmc_steps", mcmc_steps)
-    if not 0 < target_ess < 1:
-        raise OptionError(f"target_ess = {target_ess!r} must lie between 0 and 1")
     terms = _terms(target, anneal)
     key_prior, key_run = jax.random.split(jax.random.key(seed))
     began = time.perf_counter()
@@ -498,8 +500,6 @@ def whole_likelihood(log_likelihood):
 
 
 def _terms(target, anneal):
-    if anneal not in ANNEALS:
-        raise OptionError(f"anneal = {anneal!r} is unknown; choose from {', '.join(ANNEALS)}")
     if target.log_likelihood is None or target.prior_position is None:
         raise DriverError(
             "smc needs a likelihood apart from the prior and draws from the prior, which this "

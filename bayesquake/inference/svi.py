@@ -31,10 +31,11 @@ import optax.tree
 from numpyro.handlers import block as block_sites
 from numpyro.infer import SVI, Trace_ELBO, autoguide, init_to_value
 
-from bayesquake.errors import DriverError, OptionError
-from bayesquake.inference.kernels.blocks import positive_integer
+from bayesquake.errors import DriverError
 from bayesquake.inference.kernels.compilation import recorded_compilations
+from bayesquake.inference.kernels.settings import ONE_PIECE
 from bayesquake.inference.kernels.starts import initial_positions
+from bayesquake.model.options import count, number, one_of, takes
 from bayesquake.results.evidence import (
     missing_check,
     pareto_k,
@@ -70,6 +71,12 @@ SMALLEST_RATE = 2.0**-8
 """Share of the learning rate at which the fit has converged."""
 
 
+@takes(
+    **ONE_PIECE,
+    guide=one_of(*GUIDES),
+    steps=count(at_most=100_000_000),
+    learning_rate=number(above=0, at_most=1),
+)
 def svi(
     target,
     *,
@@ -112,15 +119,8 @@ def svi(
         has too few coordinates for the guide.
     OptionError
     """
-    chains = positive_integer("chains", chains)
-    draws = positive_integer("draws", draws)
-    steps = positive_integer("steps", steps)
-    if guide not in GUIDES:
-        raise OptionError(f"guide = {guide!r} is unknown; choose from {', '.join(GUIDES)}")
     if guide == "bnaf" and target.dim == 1:
         raise DriverError("guide = 'bnaf' needs at least two coordinates; use guide = 'normal'")
-    if not learning_rate > 0:
-        raise OptionError(f"learning_rate = {learning_rate!r} must be positive")
     key_start, key_fit, key_draw = jax.random.split(jax.random.key(seed), 3)
     began = time.perf_counter()
     with recorded_compilations() as compilations:
@@ -129,7 +129,7 @@ def svi(
             target.log_density,
             target.dim,
             guide,
-            float(learning_rate),
+            learning_rate,
             count + math.ceil(SPARE * count),
         )
         origin = initial_positions(target, key_start, 1)[0]

@@ -19,8 +19,6 @@ import numpy as np
 from blackjax.adaptation.metric_recipes import MetricCore, lookup_recipe
 from blackjax.adaptation.step_size import dual_averaging_adaptation
 
-from bayesquake.errors import OptionError
-
 __all__ = ["DRAW", "METRICS", "Adapted", "adaptation", "warmup_stages"]
 
 DRAW, ADAPT_STEP, ADAPT_METRIC, UPDATE_METRIC, FINISH = range(5)
@@ -144,8 +142,6 @@ def warmup_stages(metric, warmup):
 
 
 def _core(metric) -> MetricCore:
-    if metric not in METRICS:
-        raise OptionError(f"metric = {metric!r} is unknown; choose from {', '.join(METRICS)}")
     buffer = {"buffer_size": BUFFERED_DRAWS} if metric == "low_rank" else {}
     return lookup_recipe(RECIPES[metric]).build_core(**buffer)
 

@@ -11,19 +11,12 @@ import time
 import jax
 import numpy as np
 
-from bayesquake.errors import OptionError
 from bayesquake.inference.kernels.compilation import compiled, recorded_compilations
 from bayesquake.inference.kernels.starts import starting_positions
 from bayesquake.results.evidence import chain_checks
 from bayesquake.results.posteriors import Found
 
-__all__ = [
-    "open_share",
-    "positive_integer",
-    "require_seed",
-    "run_blocks",
-    "run_blocks_of_many",
-]
+__all__ = ["run_blocks", "run_blocks_of_many"]
 
 BLOCK_LENGTH = 100
 
@@ -48,9 +41,6 @@ def run_blocks(
     -------
     Found
     """
-    chains = positive_integer("chains", chains)
-    draws = positive_integer("draws", draws)
-    warmup = positive_integer("warmup", warmup)
     key_start, key_run = jax.random.split(jax.random.key(seed))
     total = warmup + draws
     stages = _stages(program, warmup, total)
@@ -141,35 +131,3 @@ def _stages(program, warmup, total):
 def _stacked(function, last_axis):
     """Return the compiled function mapped over problems, the last argument along its axis."""
     return jax.jit(jax.vmap(function, (0, 0, last_axis)))
-
-
-def open_share(name, value):
-    """Return the value as a float if it lies between 0 and 1.
-
-    Raises
-    ------
-    OptionError
-        It does not.
-    """
-    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value < 1:
-        raise OptionError(f"{name} = {value!r} must lie between 0 and 1")
-    return float(value)
-
-
-def require_seed(seed):
-    """Raise `OptionError` unless the seed is an integer of at least 0."""
-    if isinstance(seed, bool) or not isinstance(seed, int) or seed < 0:
-        raise OptionError(f"seed = {seed!r} must be an integer of at least 0")
-
-
-def positive_integer(name, value):
-    """Return the value if it is a positive integer.
-
-    Raises
-    ------
-    OptionError
-        It is not.
-    """
-    if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-        raise OptionError(f"{name} = {value!r} must be a positive integer")
-    return value

@@ -3,11 +3,11 @@
 import jax
 import numpy as np
 
-from bayesquake.errors import InitialPointError, OptionError
+from bayesquake.errors import InitialPointError
 from bayesquake.inference.kernels.compilation import mapped
 from bayesquake.inference.kernels.paths import pathfinder_program
 
-__all__ = ["initial_positions", "pathfinder_starts", "starting_positions"]
+__all__ = ["STARTS", "initial_positions", "pathfinder_starts", "starting_positions"]
 
 ATTEMPTS = 10
 """Draws of a starting point per chain before a log density that is not finite is an error."""
@@ -28,12 +28,8 @@ def starting_positions(initial, target, key, chains):
 
     Raises
     ------
-    OptionError
-        There are no starts of that name.
     InitialPointError
     """
-    if initial not in STARTS:
-        raise OptionError(f"initial = {initial!r} is unknown; choose from {', '.join(STARTS)}")
     return STARTS[initial](target, key, chains)
 
 
