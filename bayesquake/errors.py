@@ -12,6 +12,7 @@ __all__ = [
     "BelowCompletenessError",
     "CatalogError",
     "CatalogTimeError",
+    "DatasetError",
     "DegenerateMarginalError",
     "DriverError",
     "DuplicateEventError",
@@ -66,6 +67,10 @@ class OutsidePolygonError(CatalogError):
 
 class EmptyWindowError(CatalogError):
     """The window has no length or holds no target events."""
+
+
+class DatasetError(BayesquakeError):
+    """A table or data set cannot be read or breaks a model's conditions."""
 
 
 class PolygonError(BayesquakeError):

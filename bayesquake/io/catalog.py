@@ -10,7 +10,6 @@ they matter is for the model's reader to say.
 import hashlib
 import os
 import re
-import warnings
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +18,7 @@ import pandas as pd
 import xarray as xr
 
 from bayesquake.errors import CatalogError
+from bayesquake.io.tables import MISSING, csv_cells, csv_header
 
 __all__ = [
     "content_hash",
@@ -60,7 +60,6 @@ RANDOM_IDENTIFIER = r"smi:local/[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}"
 QUANTITY_OF_COLUMN = {name: quantity for quantity, names in COLUMNS.items() for name in names}
 
 NUMBER = r"[+-]?(?:(?:\d+\.?\d*|\.\d+)(?:e[+-]?\d+)?|inf|infinity)"
-MISSING = {"", "nan", "na", "n/a", "none", "null"}
 
 MICROSECONDS_PER_DAY = 86_400_000_000
 CLOCKS_AGREE_DAYS, CLOCKS_AGREE_RELATIVE = 0.005, 1e-3
@@ -248,7 +247,7 @@ def _from_file(path, columns, optional, format):
     if format is not None:
         is_csv = str(format).upper() == "CSV"
     else:
-        header, _ = _header(path)
+        header, _ = csv_header(path)
         is_csv = path.suffix.lower() == ".csv" or "mag" in header or "magnitude" in header
     if is_csv:
         return _from_csv(path, columns, optional)
@@ -269,7 +268,7 @@ def _from_file(path, columns, optional, format):
 
 
 def _from_csv(path, columns, optional):
-    header, header_line = _header(path)
+    header, header_line = csv_header(path)
     further = {name.lower(): name for name in optional if name.lower() in header}
     further |= {name.lower(): name for name in columns}
     name_of = {QUANTITY_OF_COLUMN[name]: name for name in header if name in QUANTITY_OF_COLUMN}
@@ -313,47 +312,9 @@ def _from_csv(path, columns, optional):
     )
 
 
-def _header(path):
-    """Return the column names and the line number of the first line that is no comment."""
-    with path.open(encoding="utf-8-sig", errors="replace", newline="") as file:
-        lines = ((number, line) for number, line in enumerate(file, start=1))
-        number, line = next(
-            ((n, line) for n, line in lines if line.strip() and not line.startswith("#")), (1, "")
-        )
-    return [name.strip(' \t\r\n"').lower() for name in line.split(",")], number
-
-
 def _csv_cells(path, header, header_line, further):
     """Return the cells of the known columns as stripped strings, indexed by line."""
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("error", pd.errors.ParserWarning)
-            table = pd.read_csv(
-                path,
-                header=None,
-                names=range(len(header)),
-                index_col=False,
-                skiprows=header_line,
-                dtype=str,
-                na_filter=False,
-                skip_blank_lines=False,
-                encoding="utf-8",
-            )
-    except UnicodeDecodeError as error:
-        raise CatalogError(f"{path} is not UTF-8 text ({error}); save it as UTF-8 CSV") from error
-    except pd.errors.ParserWarning as error:
-        raise CatalogError(
-            f"{path}, line {header_line + 1}: the row has more cells than the header has columns; "
-            "quote cells that contain commas"
-        ) from error
-    except pd.errors.ParserError as error:
-        raise CatalogError(f"{path}: {error}; give every row the header's columns") from error
-    table.index = table.index + header_line + 1
-    table = table.fillna("").apply(lambda column: column.str.strip())
-    table = table[(table != "").any(axis=1)]
-    if table.empty:
-        raise CatalogError(f"{path} has a header but no events; add one row per event")
-    table.columns = header
+    table = csv_cells(path, CatalogError)
     known = [name for name in header if name in QUANTITY_OF_COLUMN]
     quantities = [QUANTITY_OF_COLUMN[name] for name in known]
     for quantity in set(quantities):

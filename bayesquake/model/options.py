@@ -11,6 +11,7 @@ A call with an unknown, a missing or an impossible option ends in one sentence t
 import dataclasses
 import functools
 import inspect
+import math
 import numbers
 import os
 from collections.abc import Callable, Mapping, Sequence
@@ -97,7 +98,7 @@ def takes(**declared):
         def checked(*arguments, **given):
             return function(*arguments, **accepted(function.__name__, declared, required, given))
 
-        checked.options = declared
+        checked.options = declared  # type: ignore[attr-defined]
         return checked
 
     return decorate
@@ -156,7 +157,7 @@ def number(unit="1", *, above=None, at_least=None, below=None, at_most=None):
         if isinstance(value, bool | np.bool_) or not isinstance(value, numbers.Real):
             raise TypeError
         inside = (
-            np.isfinite(value)
+            math.isfinite(value)
             and (above is None or value > above)
             and (at_least is None or value >= at_least)
             and (below is None or value < below)

@@ -1,0 +1,374 @@
+"""Data sets of a model: one declaration of their variables, by which they are read and checked.
+
+A model says what its data are and how a table becomes them::
+
+    DATA = Schema({"magnitude": Variable("mag", "magnitude", low=-5, high=10)})
+
+    @reader(DATA, event=lambda event: {"magnitude": event.preferred_magnitude().mag})
+    def read(table):
+        return labelled(DATA, {"magnitude": table.numbers("magnitude", "mag")})
+
+    @prepared(DATA)
+    def prepare(dataset): ...
+
+`reader` opens files and objects, `prepared` checks what comes from Python by the same rules.
+"""
+
+import dataclasses
+import functools
+import inspect
+import os
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import xarray as xr
+
+from bayesquake.errors import DatasetError, OptionError
+from bayesquake.io.catalog import content_hash
+from bayesquake.io.tables import Table, csv_cells, kind
+from bayesquake.model.options import Option, any_of, text
+
+__all__ = ["Schema", "Variable", "checked", "labelled", "prepared", "reader"]
+
+
+@dataclasses.dataclass(frozen=True)
+class Variable:
+    """A variable of a data set.
+
+    Attributes
+    ----------
+    unit : str
+        "1" if dimensionless.
+    meaning : str
+    dims : tuple of str
+    low, high : float
+        Smallest and largest number that makes sense.
+    missing : bool
+        Whether NaN may stand for a number that is not known.
+    """
+
+    unit: str
+    meaning: str
+    dims: tuple[str, ...] = ("event",)
+    low: float = -np.inf
+    high: float = np.inf
+    missing: bool = False
+
+
+def nothing_further(dataset, name):
+    """Ask nothing beyond the declaration."""
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Schema:
+    """What a model's data sets are.
+
+    Attributes
+    ----------
+    variables : mapping of str to Variable
+    attributes : mapping of str to Option
+        Numbers and words that belong to the data, such as a magnitude of completeness.
+    defaults : mapping of str
+        Values of those attributes that a data set may lack.
+    coordinates : mapping of str to sequence
+        Labels of dimensions whose places have names.
+    fewest : mapping of str to int
+        Smallest lengths of dimensions; 1 by default.
+    require : callable
+        ``(dataset, name)``: what else must hold, told by raising.
+    error : type
+        Exception that data raise.
+    """
+
+    variables: Mapping[str, Variable]
+    attributes: Mapping[str, Option] = dataclasses.field(default_factory=dict)
+    defaults: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+    coordinates: Mapping[str, Sequence] = dataclasses.field(default_factory=dict)
+    fewest: Mapping[str, int] = dataclasses.field(default_factory=dict)
+    require: Callable = nothing_further
+    error: type[Exception] = DatasetError
+
+
+def labelled(schema, values, **attributes):
+    """Return arrays as a data set of a model.
+
+    Parameters
+    ----------
+    schema : Schema
+    values : mapping of str to array
+        One for every variable of the schema.
+    **attributes
+        Those of the schema, ``source`` and others.
+
+    Returns
+    -------
+    xarray.Dataset
+        With units, meanings and the attribute ``content_hash``.
+    """
+    arrays = {name: np.asarray(values[name]) for name in schema.variables}
+    lengths = {
+        dim: length
+        for name, array in arrays.items()
+        for dim, length in zip(schema.variables[name].dims, array.shape, strict=True)
+    }
+    dataset = xr.Dataset(
+        {
+            name: (variable.dims, arrays[name], _described(variable))
+            for name, variable in schema.variables.items()
+        },
+        coords={
+            dim: list(schema.coordinates.get(dim, range(size))) for dim, size in lengths.items()
+        },
+        attrs={**schema.defaults, **attributes},
+    )
+    return _hashed(schema, dataset)
+
+
+def checked(schema, dataset, name="data set"):
+    """Return a data set of a model, once its variables and attributes are what they should be.
+
+    Parameters
+    ----------
+    schema : Schema
+    dataset : xarray.Dataset
+    name : str
+        What to call it in messages.
+
+    Raises
+    ------
+    Exception
+        Of the schema's kind: the message names the variable, the place and the remedy.
+    """
+    if not isinstance(dataset, xr.Dataset):
+        raise schema.error(
+            f"{type(dataset).__name__} is no xarray.Dataset; read the data with the model's reader"
+        )
+    for variable in schema.variables:
+        _require_variable(schema, dataset, variable, name)
+    for attribute, option in schema.attributes.items():
+        if attribute not in dataset.attrs and attribute not in schema.defaults:
+            raise schema.error(
+                f"{name} has no attribute {attribute}, {option.kind}; read its source again"
+            )
+        try:
+            option.checked(f"attribute {attribute}", dataset.attrs.get(attribute, None))
+        except OptionError as problem:
+            if attribute in dataset.attrs:
+                raise schema.error(f"{name}: {problem}; correct it") from None
+    schema.require(dataset, name)
+    return dataset
+
+
+def prepared(schema):
+    """Return a decorator for ``(dataset, **options) -> arrays`` that checks the data set first."""
+
+    def decorate(function):
+        @functools.wraps(function)
+        def prepare(dataset, **options):
+            return function(checked(schema, dataset, _name_of(dataset)), **options)
+
+        return prepare
+
+    return decorate
+
+
+def reader(schema, *, event=None):
+    """Return a decorator that makes a reader of ``(table, **options) -> Dataset``.
+
+    The reader takes a path or an object in place of the table: a CSV file; a NetCDF file; an
+    event file that ObsPy reads, or its catalogue, if ``event`` is given; a data set of the model,
+    which is checked and handed back, or one with the columns of a table. It takes the option
+    ``format`` besides those of the function.
+
+    Parameters
+    ----------
+    schema : Schema
+    event : callable, optional
+        ``obspy Event -> dict`` of cells, None for what the event lacks.
+    """
+
+    def decorate(function):
+        declared = {
+            **getattr(function, "options", {}),
+            "format": any_of(None, text("the name of an ObsPy event format")),
+        }
+
+        @functools.wraps(function)
+        def read(source, *, format=None, **options):
+            format = declared["format"].checked("format", format)
+            opened, name = _opened(schema, source, format, event)
+            if _is_own(schema, opened):
+                return _own(schema, opened, name, options)
+            table = opened if isinstance(opened, Table) else _table_of(schema, opened, name)
+            dataset = function(table, **options)
+            dataset.attrs.setdefault("source", name)
+            return checked(schema, dataset, name)
+
+        signature = inspect.signature(function)
+        added = inspect.Parameter("format", inspect.Parameter.KEYWORD_ONLY, default=None)
+        first, *others = signature.parameters.values()
+        read.__signature__ = signature.replace(  # type: ignore[attr-defined]
+            parameters=[first.replace(name="source"), *others, added]
+        )
+        read.options = declared  # type: ignore[attr-defined]
+        return read
+
+    return decorate
+
+
+def _described(variable):
+    return {"units": variable.unit, "long_name": variable.meaning}
+
+
+def _hashed(schema, dataset):
+    """Set the hash of the variables and of the numbers among the declared attributes."""
+    numbers = [
+        dataset.attrs[name]
+        for name in schema.attributes
+        if isinstance(dataset.attrs.get(name), int | float | np.number)
+    ]
+    arrays = [dataset[name].to_numpy() for name in schema.variables]
+    dataset.attrs["content_hash"] = content_hash(*arrays, *([numbers] if numbers else []))
+    return dataset
+
+
+def _require_variable(schema, dataset, name, source):
+    variable = schema.variables[name]
+    if name not in dataset:
+        raise schema.error(
+            f"{source} has no variable {name} ({variable.meaning}), a {_shape(variable)}; read its "
+            "source again"
+        )
+    found = dataset[name]
+    if set(found.dims) != set(variable.dims) or found.dtype.kind not in "fiub":
+        raise schema.error(
+            f"{source}: {name} must be a {_shape(variable)}, not {found.dtype} by "
+            f"{', '.join(map(str, found.dims)) or 'nothing'}; read its source again"
+        )
+    unit = found.attrs.get("units", variable.unit)
+    if unit != variable.unit:
+        raise schema.error(
+            f"{source}: {name} is given in {unit!r}; convert it to {variable.unit!r}"
+        )
+    for dim in variable.dims:
+        fewest = schema.fewest.get(dim, 1)
+        if found.sizes[dim] < fewest:
+            raise schema.error(
+                f"{source} has {found.sizes[dim]} of dimension {dim}; give at least {fewest}"
+            )
+    values = found.transpose(*variable.dims).to_numpy().astype(float)
+    bad = ~((values >= variable.low) & (values <= variable.high) & np.isfinite(values))
+    if variable.missing:
+        bad &= ~np.isnan(values)
+    if bad.any():
+        place = np.unravel_index(int(np.argmax(bad)), bad.shape)
+        where = "".join(
+            f", {dim} {dataset[dim].to_numpy()[i] if dim in dataset.coords else i}"
+            for dim, i in zip(variable.dims, place, strict=True)
+        )
+        raise schema.error(
+            f"{source}{where}: {name} = {values[place]:g} is no finite "
+            f"{kind(variable.unit, variable.low, variable.high)} ({np.count_nonzero(bad)} such); "
+            "correct it or leave it out"
+        )
+
+
+def _shape(variable):
+    by = f" by {', '.join(variable.dims)}" if variable.dims else ""
+    return f"{kind(variable.unit, variable.low, variable.high)}{by}"
+
+
+def _name_of(dataset):
+    attributes = getattr(dataset, "attrs", {})
+    return str(attributes.get("source") or "data set")
+
+
+def _opened(schema, source, format, event):
+    """Return a table or a data set, and what to call it."""
+    if isinstance(source, xr.Dataset):
+        return source, _name_of(source)
+    if not isinstance(source, str | os.PathLike):
+        name = type(source).__name__
+        return _table_of_events(schema, source, name, event), name
+    path = Path(source)
+    if not path.is_file():
+        reason = "is a folder" if path.is_dir() else "does not exist"
+        raise schema.error(f"{path} {reason}; give the path of a file")
+    if format is None and path.suffix.lower() == ".nc":
+        try:
+            return xr.load_dataset(path), str(path)
+        except (OSError, ValueError) as problem:
+            raise schema.error(
+                f"{path} is no NetCDF file that xarray reads ({problem}); write it again"
+            ) from problem
+    if path.suffix.lower() == ".csv" if format is None else format.upper() == "CSV":
+        cells = csv_cells(path, schema.error)
+        table = Table(cells, lambda i: f"{path}, line {cells.index[i]}", str(path), schema.error)
+        return table, str(path)
+    from obspy import read_events
+
+    try:
+        events = read_events(str(path), format=format)
+    except Exception as problem:  # ObsPy raises whatever its format readers raise.
+        raise schema.error(
+            f"{path}: neither a .csv nor a .nc file nor one of ObsPy's event formats ({problem})"
+        ) from problem
+    return _table_of_events(schema, events, str(path), event), str(path)
+
+
+def _table_of_events(schema, events, name, event):
+    """Return the cells of every event of an ObsPy catalogue."""
+    try:
+        listed = list(events)
+        identifiers = [str(one.resource_id) for one in listed]
+    except (TypeError, AttributeError):
+        listed, identifiers = [], []
+    if event is None or not listed:
+        takes = "a CSV or NetCDF file or an xarray.Dataset"
+        raise schema.error(
+            f"nothing can be read from {name}; give {takes}"
+            + ("" if event is None else " or an ObsPy catalogue that holds events")
+        )
+    cells = pd.DataFrame([event(one) for one in listed])
+    return Table(cells, lambda i: f"{name}, event {i} ({identifiers[i]})", name, schema.error)
+
+
+def _table_of(schema, dataset, name):
+    """Return the one-dimensional variables of a data set as a table."""
+    columns = {str(k).lower(): v.to_numpy() for k, v in dataset.data_vars.items() if v.ndim == 1}
+    if len({len(column) for column in columns.values()}) > 1:
+        raise schema.error(f"{name}: its variables have different lengths; give one dimension")
+    return Table(pd.DataFrame(columns), lambda i: f"{name}, event {i}", name, schema.error)
+
+
+def _is_own(schema, opened):
+    """Return whether a data set is one of the model, or was meant to be."""
+    if not isinstance(opened, xr.Dataset):
+        return False
+    there = [name for name in schema.variables if name in opened]
+    needed = set(schema.attributes) - set(schema.defaults)
+    whole = len(there) == len(schema.variables) and needed <= set(opened.attrs)
+    return whole or any(opened[name].ndim > 1 for name in there)
+
+
+def _own(schema, dataset, name, options):
+    """Return a data set of the model, checked, unless it is asked to be another one."""
+    for option, value in options.items():
+        if option not in schema.attributes or dataset.attrs.get(option) != value:
+            raise OptionError(
+                f"{name} has been read already, so that {option} = {value!r} cannot be applied; "
+                "read its source again, or leave the option out"
+            )
+    checked(schema, dataset, name)
+    found = dataset[list(schema.variables)].assign_attrs(schema.defaults | dataset.attrs)
+    for variable, declared in schema.variables.items():
+        found[variable].attrs = _described(declared) | found[variable].attrs
+    found.attrs.setdefault("source", name)
+    return _hashed(schema, found.transpose(*_dims(schema)))
+
+
+def _dims(schema):
+    return list(dict.fromkeys(dim for v in schema.variables.values() for dim in v.dims))

@@ -1,0 +1,170 @@
+"""Tables of text or numbers, whose every complaint names the file and the row."""
+
+import dataclasses
+import re
+import warnings
+from collections.abc import Callable
+
+import numpy as np
+import pandas as pd
+
+__all__ = ["MISSING", "Table", "csv_cells", "csv_header"]
+
+MISSING = {"", "nan", "na", "n/a", "none", "null", "nat", "<na>"}
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Table:
+    """Columns of cells.
+
+    Attributes
+    ----------
+    cells : pandas.DataFrame
+        Text or numbers; names of columns in lower case.
+    where : callable
+        ``position -> str``, what to call a row in messages.
+    name : str
+        What to call the whole.
+    error : type
+        Exception that unreadable cells raise.
+    """
+
+    cells: pd.DataFrame
+    where: Callable
+    name: str
+    error: type[Exception]
+
+    def __contains__(self, column):
+        return column in self.cells
+
+    def __len__(self):
+        return len(self.cells)
+
+    def numbers(self, column, unit="1", *, low=-np.inf, high=np.inf, also=()):
+        """Return a column as finite numbers.
+
+        Parameters
+        ----------
+        column : str
+        unit : str
+            A cell may end in it, as in ``12 km``.
+        low, high : float
+            Smallest and largest number that makes sense.
+        also : tuple of str
+            Other names under which the column is known.
+
+        Returns
+        -------
+        (row,) array
+
+        Raises
+        ------
+        Exception
+            Of the table's kind, if the column or a number is missing, unreadable or out of range.
+        """
+        cells = self._column(column, also)
+        text = cells.map(str).str.strip()
+        suffix = rf"\s*{re.escape(unit)}$"
+        bare = text.str.replace(suffix, "", case=False, regex=True) if unit != "1" else text
+        values = pd.to_numeric(bare, errors="coerce").to_numpy(float)
+        bad = ~((values >= low) & (values <= high) & np.isfinite(values))
+        if bad.any():
+            row = int(np.argmax(bad))
+            missing = text.iloc[row].lower() in MISSING
+            found = (
+                "is missing" if missing else f"= {text.iloc[row]!r} is no {kind(unit, low, high)}"
+            )
+            raise self.error(
+                f"{self.where(row)}: {column} {found} ({np.count_nonzero(bad)} such rows); correct "
+                "it or remove the row"
+            )
+        return values
+
+    def _column(self, column, also):
+        names = [name for name in (column, *also) if name in self.cells]
+        if not names:
+            others = f" (or {', '.join(also)})" if also else ""
+            raise self.error(
+                f"{self.name} has no column {column}{others}, only "
+                f"{', '.join(map(str, self.cells)) or 'no columns at all'}; add it"
+            )
+        found = self.cells[names[0]]
+        if len(names) > 1 or isinstance(found, pd.DataFrame):
+            raise self.error(f"{self.name}: more than one column gives the {column}; keep one")
+        return found
+
+
+def kind(unit, low, high):
+    """Say what a number must be."""
+    of = "number" if unit == "1" else f"number of {unit}"
+    if np.isfinite(low) and np.isfinite(high):
+        return f"{of} from {low:g} to {high:g}"
+    if np.isfinite(low):
+        return f"{of} of at least {low:g}"
+    return f"{of} of at most {high:g}" if np.isfinite(high) else of
+
+
+def csv_header(path):
+    """Return the column names, in lower case, and the line number of the header.
+
+    It is the first line that is no comment.
+    """
+    with path.open(encoding="utf-8-sig", errors="replace", newline="") as file:
+        lines = ((number, line) for number, line in enumerate(file, start=1))
+        number, line = next(
+            ((n, line) for n, line in lines if line.strip() and not line.startswith("#")), (1, "")
+        )
+    return [name.strip(' \t\r\n"').lower() for name in line.split(",")], number
+
+
+def csv_cells(path, error):
+    """Return the cells of a CSV file as stripped text, indexed by their lines.
+
+    Parameters
+    ----------
+    path : Path
+    error : type
+        Exception to raise.
+
+    Returns
+    -------
+    pandas.DataFrame
+        Without rows that are empty throughout.
+
+    Raises
+    ------
+    Exception
+        Of that type: the file is no UTF-8 text, a row has more cells than the header, or there is
+        no row.
+    """
+    header, header_line = csv_header(path)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("error", pd.errors.ParserWarning)
+            table = pd.read_csv(
+                path,
+                header=None,
+                names=range(len(header)),
+                index_col=False,
+                skiprows=header_line,
+                dtype=str,
+                na_filter=False,
+                skip_blank_lines=False,
+                encoding="utf-8",
+            )
+    except UnicodeDecodeError as problem:
+        raise error(f"{path} is not UTF-8 text ({problem}); save it as UTF-8 CSV") from problem
+    except pd.errors.ParserWarning as problem:
+        raise error(
+            f"{path}, line {header_line + 1}: the row has more cells than the header has columns; "
+            "quote cells that contain commas"
+        ) from problem
+    except pd.errors.ParserError as problem:
+        raise error(f"{path}: {problem}; give every row the header's columns") from problem
+    table.index = table.index + header_line + 1
+    table = table.fillna("").apply(lambda column: column.str.strip())
+    table = table[(table != "").any(axis=1)]
+    if table.empty:
+        raise error(f"{path} has a header but no events; add one row per event")
+    table.columns = header
+    return table
