@@ -102,7 +102,7 @@ def refusing(key, values, dataset):
 
 @pytest.mark.parametrize("replicate", [EIGHT_GROUPS.replicate, refusing], ids=["all", "half"])
 def test_a_posterior_is_calibrated_at_its_own_data(replicate):
-    model = dataclasses.replace(EIGHT_GROUPS, replicate=replicate)
+    model = dataclasses.replace(EIGHT_GROUPS, replicator=replicate)
     result = bq.fit(model, SCHOOLS, warmup=300, draws=1000, seed=1)
     replicates = 200
     calibration = calibrate(model, replicates, posterior=result, chunk=100, warmup=300)

@@ -145,7 +145,7 @@ def test_uniform_ranks_are_calibrated_and_central_ranks_are_not():
 def test_latents_are_shown_and_do_not_decide():
     draws = independent_draws()
     draws[0] += 1.0
-    latents = (("chain", "draw"), draws, {"units": "1", "auxiliary": 1})
+    latents = (("chain", "draw"), draws, {"units": "1", "role": "latent"})
     checks = check(result_of(independent_draws(), z=latents))
     shown = {row.name: row for row in checks.rows}["R-hat of latents"]
     assert checks.passed

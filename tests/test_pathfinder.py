@@ -162,9 +162,9 @@ def test_moments_agree_with_nuts_on_a_numpyro_model():
     y = x @ [1.0, -0.5] + 0.7 * rng.normal(size=50)
     model = dataclasses.replace(
         bq.load_model("aftershock_rate"),
-        generative=regression,
+        declare=regression,
         priors={},
-        whitening=None,
+        coordinates=None,
         folds=None,
     )
     target = target_of_arrays(model, np.column_stack([x, y]))

@@ -15,7 +15,7 @@ from bayesquake.errors import DriverError, OptionError
 from bayesquake.inference.kernels.compilation import recorded_compilations
 from bayesquake.inference.nuts import nuts
 from bayesquake.inference.smc import smc
-from bayesquake.model.model import Folds, Whitening
+from bayesquake.model.capabilities import Coordinates, Folds
 from bayesquake.targets.target import Target, target_of_arrays
 
 PRIOR_SD, NOISE, DIM, ROWS = 2.0, 0.5, 3, 12
@@ -206,7 +206,7 @@ def regression_terms(values, data):
     return terms.reshape(5, -1).sum(axis=1)
 
 
-STRETCH = Whitening(
+STRETCH = Coordinates(
     condition=lambda base, data, priors: data,
     forward=lambda sites, values, data: (
         {**sites, "slopes": sites["slopes"] / values["noise"]},
@@ -225,12 +225,12 @@ def plain_stretched_and_reference():
     y = x @ [1.0, -0.5] + 0.7 * rng.normal(size=50)
     model = dataclasses.replace(
         bq.load_model("aftershock_rate"),
-        generative=regression,
+        declare=regression,
         priors={},
-        whitening=None,
+        coordinates=None,
         folds=Folds(lambda data: 5, lambda data, fold: data, regression_terms),
     )
-    stretched = dataclasses.replace(model, whitening=STRETCH)
+    stretched = dataclasses.replace(model, coordinates=STRETCH)
     arrays = np.column_stack([x, y])
     plain, stretched = target_of_arrays(model, arrays), target_of_arrays(stretched, arrays)
     made = nuts(plain, warmup=500, draws=2500, seed=2)

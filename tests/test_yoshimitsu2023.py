@@ -25,7 +25,7 @@ AT = {"ln_fc1": 1.2, "dln_fc": 1.5, "ln_moment_ratio": 3.2}
 
 
 def density(model, arrays, values):
-    return float(log_density(model.generative, (arrays, PRIORS), {}, values)[0])
+    return float(log_density(model.declare, (arrays, PRIORS), {}, values)[0])
 
 
 def one_pair():

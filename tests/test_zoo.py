@@ -10,15 +10,12 @@ import pytest
 import bayesquake as bq
 from bayesquake.diagnostics.reference import open_reference, reference_target
 from bayesquake.inference.kernels.compilation import recorded_compilations
-from bayesquake.model.options import options_of
 from bayesquake.model.priors import Prior, resolve_priors
 from bayesquake.model.registry import card
 from bayesquake.model.simulation import simulate_accepted
 from bayesquake.targets.target import target_of_arrays
 
-CASES = [
-    (name, i) for name in bq.list_models() for i in range(len(bq.load_model(name).small_problems))
-]
+CASES = [(name, i) for name in bq.list_models() for i in range(len(bq.load_model(name).trials))]
 CARD_SECTIONS = (
     "Purpose",
     "Equations",
@@ -33,7 +30,7 @@ CARD_SECTIONS = (
 def case(request):
     name, i = request.param
     model = bq.load_model(name)
-    problem = model.small_problems[i]
+    problem = model.trials[i]
     _, dataset, _ = simulate_accepted(model, jax.random.key(1), problem.design)
     return model, dataset, problem, bq.target(model, dataset, **problem.options)
 
@@ -74,9 +71,9 @@ def test_unconstrain_inverts_constrain(case):
 
 def test_whitened_density_is_the_plain_one_times_the_jacobian(case):
     model, dataset, problem, target = case
-    if model.whitening is None:
+    if model.coordinates is None:
         pytest.skip("the model has no whitening")
-    plain_model = dataclasses.replace(model, whitening=None)
+    plain_model = dataclasses.replace(model, coordinates=None)
     plain = target_of_arrays(plain_model, model.prepare(dataset, **problem.options))
     position = target.initial(jax.random.key(6), target.data)
 
@@ -142,14 +139,12 @@ def test_data_have_units(case):
 
 def test_a_replicate_has_the_design_of_its_data_set(case):
     model, dataset, problem, target = case
-    if model.replicate is None:
+    if not model.replicates:
         pytest.skip("the model does not replicate data sets")
     values = target.prior_draw(jax.random.key(1), target.data)
     truth, _, _ = simulate_accepted(model, jax.random.key(1), problem.design)
     values = {name: np.asarray(value) for name, value in values.items()} | truth
-    taken = options_of(model.replicate)
-    options = {name: value for name, value in problem.options.items() if name in taken}
-    replica = model.replicate(jax.random.key(2), values, dataset, **options)
+    replica = model.replicate(jax.random.key(2), values, dataset, **problem.options)
     assert set(replica.data_vars) == set(dataset.data_vars)
     shared = set(dataset.attrs) - {"source", "content_hash"}
     assert all(

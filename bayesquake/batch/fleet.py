@@ -26,7 +26,7 @@ def importable_name(model):
         The model is not a global variable of the module of its generative function or of
         a package around it.
     """
-    module = inspect.unwrap(model.generative).__module__
+    module = inspect.unwrap(model.declare).__module__
     while module and module != "__main__":
         for name, value in vars(sys.modules[module]).items():
             if value is model:

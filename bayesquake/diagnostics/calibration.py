@@ -25,6 +25,7 @@ from bayesquake.inference.kernels.settings import CHAINS, DRAWS, SEED, WARMUP
 from bayesquake.inference.plan import split_options
 from bayesquake.model.options import count
 from bayesquake.model.priors import resolve_priors
+from bayesquake.model.simulation import calibrated_by
 from bayesquake.results.configuration import described_priors
 from bayesquake.results.netcdf import write_netcdf
 from bayesquake.results.provenance import dataset_hash, model_hash, provenance
@@ -233,7 +234,7 @@ def _fit_chunk(model, run, indices, simulations, keys, driver_settings, settings
         settings=driver_settings,
         starts=None if simulations.start is None else simulations.start(full, chains),
     )
-    quantities = _quantities(model.calibrated, target.constrain, simulations.design)
+    quantities = _quantities(calibrated_by(model), target.constrain, simulations.design)
     drawn = {
         name: np.asarray(values)[: len(indices)]
         for name, values in quantities(positions, data).items()

@@ -72,7 +72,11 @@ def with_elements(draws):
     for name, values in draws.data_vars.items():
         dims = values.dims[2:]
         labelled = dims and all(dim in values.coords for dim in dims)
-        if not labelled or values.attrs.get("auxiliary") == 1 or values[0, 0].size > MOST_ELEMENTS:
+        if (
+            not labelled
+            or values.attrs.get("role") == "latent"
+            or values[0, 0].size > MOST_ELEMENTS
+        ):
             continue
         for place in np.ndindex(values.shape[2:]):
             element = values.isel(dict(zip(dims, place, strict=True)))

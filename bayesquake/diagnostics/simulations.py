@@ -21,9 +21,9 @@ import numpy as np
 
 from bayesquake.errors import DriverError, OptionError, SimulationError
 from bayesquake.inference.kernels.compilation import mapped
-from bayesquake.model.options import options_of
+from bayesquake.model.coordinates import arrays_of
 from bayesquake.model.priors import resolve_priors
-from bayesquake.model.simulation import ATTEMPTS, simulate_accepted
+from bayesquake.model.simulation import ATTEMPTS, calibrated_by, simulate_accepted
 from bayesquake.results.configuration import configuration_of
 from bayesquake.targets.target import target_of_arrays
 
@@ -95,11 +95,12 @@ def from_prior(model, keys, *, design=None, priors=None, **options):
             shapes=[()] * count,
             take=lambda indices: jax.tree.map(lambda leaf: leaf[np.asarray(indices)], stacked),
             target=target,
-            design=_itself,
+            design=arrays_of,
         )
     simulated = [simulate_accepted(model, key, design, priors=priors) for key in keys]
     prepared = [model.prepare(dataset, **options) for _, dataset, _ in simulated]
-    truths = [model.calibrated(simulated[i][0], prepared[i]) for i in range(len(keys))]
+    calibrated = calibrated_by(model)
+    truths = [calibrated(simulated[i][0], prepared[i]) for i in range(len(keys))]
     return Simulations(
         truth=_by_name(truths),
         size=np.array([_size(dataset) for _, dataset, _ in simulated]),
@@ -107,7 +108,7 @@ def from_prior(model, keys, *, design=None, priors=None, **options):
         shapes=[_shapes(arrays) for arrays in prepared],
         take=lambda indices: _stack([prepared[i] for i in indices]),
         target=target,
-        design=_itself,
+        design=arrays_of,
     )
 
 
@@ -137,7 +138,7 @@ def from_posterior(model, result, keys):
     SimulationError
         Every replicate of a draw was refused.
     """
-    if model.replicate is None:
+    if not model.replicates:
         raise DriverError(f"{model.name} cannot replicate a real data set; calibrate at its prior")
     configuration = configuration_of(result, model)
     dataset, options = configuration.dataset, configuration.prepare_options
@@ -149,9 +150,9 @@ def from_posterior(model, result, keys):
     replicated = [_replicate_accepted(model, key, values, dataset, options) for key in keys]
     drawn = np.array([i for i, *_ in replicated])
     prepared = [arrays for _, arrays, *_ in replicated]
+    calibrated = calibrated_by(model)
     truths = [
-        model.calibrated({name: jnp.asarray(v[i]) for name, v in values.items()}, observed)
-        for i in drawn
+        calibrated({name: jnp.asarray(v[i]) for name, v in values.items()}, observed) for i in drawn
     ]
     sites = base.unravel(jnp.zeros(base.dim))
     stored = {name: jnp.asarray(values[name]) for name in sites}
@@ -184,14 +185,12 @@ def _replicate_accepted(model, key, values, dataset, options):
     A refusal draws the parameters anew, for the rule must see the data alone.
     """
     count = len(next(iter(values.values())))
-    taken = options_of(model.replicate)
-    of_fit = {name: value for name, value in options.items() if name in taken}
     for refused, attempt in enumerate(jax.random.split(key, ATTEMPTS)):
         key_draw, key_data = jax.random.split(attempt)
         i = int(jax.random.randint(key_draw, (), 0, count))
         try:
             drawn = {name: v[i] for name, v in values.items()}
-            replica = model.replicate(key_data, drawn, dataset, **of_fit)
+            replica = model.replicate(key_data, drawn, dataset, **options)
             return i, model.prepare(replica, **options), _size(replica), refused
         except (SimulationError, OptionError) as problem:
             reason = problem
@@ -200,7 +199,7 @@ def _replicate_accepted(model, key, values, dataset, options):
 
 @functools.cache
 def _unwhitened(model):
-    return dataclasses.replace(model, whitening=None)
+    return dataclasses.replace(model, coordinates=None)
 
 
 @functools.cache
@@ -210,7 +209,7 @@ def _traced(model, priors):
 
     def simulate(key, template):
         values, arrays = model.simulate_arrays(key, template, distributions)
-        return model.calibrated(values, arrays), arrays
+        return calibrated_by(model)(values, arrays), arrays
 
     return jax.jit(jax.vmap(simulate, (0, None)))
 
@@ -234,12 +233,8 @@ def _augmented_functions(log_density, log_likelihood, constrain):
     return both, lambda position, data: constrain(position, data[0])
 
 
-def _itself(data):
-    return data
-
-
 def _first(data):
-    return data[0]
+    return arrays_of(data[0])
 
 
 def _size(dataset):

@@ -1,5 +1,6 @@
 """Fit a model to a data set: target, driver, constrained draws, result."""
 
+import dataclasses
 import json
 import time
 import warnings
@@ -106,9 +107,11 @@ def fit(
             jax.random.fold_in(jax.random.key(seed), OUTPUT_STREAM)
         )
         posterior = constrained(target, found.positions)
-        groups, failure = _derived(plan, dataset, posterior, key_complete)
-        groups["posterior"] = _by_draw(model, posterior).merge(groups["posterior"])
-        prior = _by_draw(model, prior_draws(target, key_prior))
+        groups, failure = _derived(plan, posterior, key_complete)
+        quantities = _quantities(model, target)
+        derived = groups.get("posterior", xr.Dataset())
+        groups["posterior"] = _by_draw(quantities, posterior).merge(derived)
+        prior = _by_draw(quantities, prior_draws(target, key_prior))
         groups["prior"] = with_labels_of(groups["posterior"], prior)
         groups["log_prior"] = _log_priors(resolve_priors(model, priors), posterior)
         groups["sample_stats"] = labelled_statistics(found.statistics, found.problem_dim)
@@ -138,7 +141,7 @@ def fit(
 
 def _whole_data(dataset, groups):
     """Return the observed data with what the model's groups left out, so that all is kept."""
-    observed = groups["observed_data"]
+    observed = groups.get("observed_data", dataset.copy())
     kept = {*observed.variables, *groups.get("constant_data", xr.Dataset()).variables}
     left_out = [name for name in dataset.variables if name not in kept]
     return observed.assign({name: dataset[name] for name in left_out}).assign_attrs(dataset.attrs)
@@ -148,7 +151,7 @@ class DerivedOutputsWarning(UserWarning):
     """What a model derives from its draws failed; the draws are kept."""
 
 
-def _derived(plan, dataset, posterior, key):
+def _derived(plan, posterior, key):
     """Return the model's own groups and, if they fail, the data alone with a row that says why.
 
     Draws may have cost hours: no error after them may lose them.
@@ -163,7 +166,7 @@ def _derived(plan, dataset, posterior, key):
             stacklevel=3,
         )
         failure = Check("failed derived outputs", 1.0, 1.0, kind="data", meaning=reason)
-        return {"posterior": xr.Dataset(), "observed_data": dataset.copy()}, (failure,)
+        return {}, (failure,)
 
 
 def _evidence(found, posterior):
@@ -225,8 +228,16 @@ def _log_priors(priors, values):
     )
 
 
-def _by_draw(model, values):
+def _quantities(model, target):
+    """Return the quantities, those marked that this posterior leaves the same in every draw."""
+    return {
+        name: dataclasses.replace(quantity, fixed=name in target.fixed)
+        for name, quantity in model.quantities.items()
+    }
+
+
+def _by_draw(quantities, values):
     """Label constrained draws with dimensions, units and meanings."""
     chains, draws = next(iter(values.values())).shape[:2]
     leading = {"chain": np.arange(chains), "draw": np.arange(draws)}
-    return labelled(values, model.quantities, leading)
+    return labelled(values, quantities, leading)

@@ -4,7 +4,15 @@ import dataclasses
 from collections.abc import Callable, Mapping
 from typing import Any
 
-__all__ = ["Folds", "Model", "Problems", "Quantity", "SmallProblem", "Whitening"]
+from bayesquake.errors import DriverError
+from bayesquake.model.capabilities import Coordinates, Folds, Problems
+from bayesquake.model.options import accepted_by, defaults_of
+from bayesquake.model.simulation import replicated, simulated
+
+__all__ = ["Model", "Quantity", "Trial"]
+
+ROLES = ("answer", "field", "latent")
+"""Answers are judged and shown; fields too, by mean and spread; latents are shown alone."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -19,9 +27,10 @@ class Quantity:
         One line for tables, files and reports.
     dims : tuple of str
         Names of the dimensions, empty for a scalar.
-    auxiliary : bool
-        Whether it is only a coordinate of the representation, such as white latents: its
-        convergence is shown, that of the quantities decides.
+    role : str
+        ``"answer"``; ``"field"``, so large that results hold its mean and spread instead of draws;
+        ``"latent"``, only a coordinate of the representation, such as white latents: its
+        convergence is shown, that of the others decides.
     fixed : bool
         Whether data or options may leave it the same in every draw; of any other quantity that is
         a fault.
@@ -30,97 +39,17 @@ class Quantity:
     unit: str
     meaning: str
     dims: tuple[str, ...] = ()
-    auxiliary: bool = False
+    role: str = "answer"
     fixed: bool = False
 
-
-@dataclasses.dataclass(frozen=True, eq=False)
-class Whitening:
-    """Coordinates in which a model is sampled instead of its own unconstrained ones.
-
-    Attributes
-    ----------
-    condition : callable
-        ``(base_target, data, priors) -> data`` with what the map needs; where ``start`` is
-        given, ``(base_target, data, priors, mode) -> data`` with the mode as plain position.
-    forward, inverse : callable
-        ``(sites, values, data)`` between whitened and plain unconstrained sites;
-        ``forward`` also returns the log determinant of its Jacobian.
-    initial : callable
-        ``(key, data) -> sites``, dispersed whitened starting points.
-    start : callable, optional
-        ``(base_target, data, priors) -> position`` from which the mode is sought for
-        ``condition``. The search then runs from the host, over one small compiled program.
-    held : tuple of str
-        Sites that keep their starting values in the search.
-    """
-
-    condition: Callable
-    forward: Callable
-    inverse: Callable
-    initial: Callable
-    start: Callable | None = None
-    held: tuple[str, ...] = ()
+    def __post_init__(self):
+        if self.role not in ROLES:
+            raise ValueError(f"role = {self.role!r} must be one of {', '.join(ROLES)}")
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
-class Folds:
-    """Parts of the data that are independent given the parameters, for cross-validation.
-
-    Attributes
-    ----------
-    count : callable
-        ``arrays -> int``.
-    without : callable
-        ``(arrays, fold) -> arrays`` of equal shapes, with the fold left out.
-    terms : callable
-        ``(values, arrays) -> (fold,)`` log likelihood terms.
-    """
-
-    count: Callable
-    without: Callable
-    terms: Callable
-
-
-@dataclasses.dataclass(frozen=True, eq=False)
-class Problems:
-    """Independent posteriors along the leading axis of a model's arrays.
-
-    A slice of length one of every array is a problem by itself, and every site of the model
-    has the problems as its leading axis.
-
-    Attributes
-    ----------
-    dim : str
-        Name of the axis in data sets and results.
-    independent : callable
-        ``arrays -> bool``, whether these arrays are independent problems.
-    exact : callable, optional
-        ``arrays -> (draw, ...)``, for problems on which Markov chains fail: functions of
-        arrays of one problem, ``(key, arrays, priors, count) -> (values, change)``: so many
-        independent draws of the sampled sites, with a leading draw axis, and the largest move of
-        their means and standard deviations, in standard deviations, when every second node of the
-        rule behind them is left out, infinite where the rule fails. Where the draws move too far
-        the next, dearer function is tried.
-    slopes : callable, optional
-        ``arrays -> slopes or None``: a function ``(position, arrays, priors) -> (value, gradient,
-        precision)`` of the log posterior of one problem, where formulas beat differentiation.
-        A position holds the sampled sites in the order of their names.
-    initial : callable, optional
-        ``(values, arrays) -> values`` of one problem: prior draws moved to where the data are,
-        from which the search for modes starts.
-    """
-
-    dim: str
-    independent: Callable
-    exact: Callable = lambda arrays: ()
-    slopes: Callable = lambda arrays: None
-    initial: Callable | None = None
-
-
-@dataclasses.dataclass(frozen=True, eq=False)
-class SmallProblem:
-    """A simulated problem that is cheap to fit, for tests and first trials.
+class Trial:
+    """A simulated problem that is cheap to fit, for tests and first tries.
 
     Attributes
     ----------
@@ -134,31 +63,58 @@ class SmallProblem:
     options: Mapping[str, Any] = dataclasses.field(default_factory=dict)
 
 
+def nuts_by_default(arrays):
+    """Recommend the no-U-turn sampler with its own settings."""
+    return {"driver": "nuts"}
+
+
+def nothing_derived(dataset):
+    """Plan no groups beside those that every result has."""
+    return lambda posterior, arrays, key: {}
+
+
 @dataclasses.dataclass(frozen=True, eq=False)
 class Model:
     """A generative model and what is needed to use it.
+
+    What the library needs of every model comes first; all else has a default, or is a capability
+    that a model may lack.
 
     Attributes
     ----------
     name, title : str
     references : tuple of str
         Papers, with DOI.
-    generative : callable
-        NumPyro model ``(data, priors)``; data are padded arrays, priors distributions.
-    priors : mapping
-        Site name to a name in `bayesquake.model.priors.PRIORS`, or to a `Prior` of the model's own.
-    simulate : callable
-        ``(key, design, parameters=None) -> (parameters, dataset)``.
-    read : callable
-        ``(source, **options) -> xarray.Dataset``, validated, with units.
-    prepare : callable
-        ``(dataset, **options) -> arrays``, padded to buckets.
+    declare : callable
+        NumPyro model ``(arrays, priors)``; arrays are padded, priors distributions.
+    priors : mapping of str to Prior
+        By site.
     quantities : mapping of str to Quantity
         Every variable of the posterior, documented.
-    calibrated : callable
-        ``(values, arrays) -> dict`` of the scalars whose ranks and coverage are checked.
+    read : callable
+        ``(source, **options) -> xarray.Dataset``, made by `bayesquake.io.datasets.reader`.
+    prepare : callable
+        ``(dataset, **options) -> arrays``, padded to buckets, made by
+        `bayesquake.io.datasets.prepared`.
+    draw : callable, optional
+        ``(key, values, **design) -> dataset``: data at given values of the parameters. Its
+        keyword-only arguments are the design of simulated data, their defaults its own.
+    design_of : callable, optional
+        ``(dataset, **options) -> design`` of a real data set, for data as they could have been;
+        it is given those options of ``prepare`` that it takes.
+    lengths : callable
+        ``design -> mapping`` of the lengths that priors with a shape name; the design by default.
+    simulator : callable, optional
+        ``(key, design, parameters, *, priors) -> (parameters, dataset)`` in place of ``draw``.
+    replicator : callable, optional
+        ``(key, values, dataset, **options) -> dataset`` in place of ``draw`` and ``design_of``.
+    design : mapping
+        Default simulation design; that of ``draw`` by default.
+    calibrated : callable, optional
+        ``(values, arrays) -> dict`` of the scalars whose ranks and coverage are checked; by default
+        every element of the answers that are not large.
     recommended : callable
-        ``arrays -> dict`` of driver settings.
+        ``arrays -> dict`` of the driver and its settings.
     complete : callable
         ``(dataset, **options)`` checks the options before any sampling and returns
         ``(posterior, arrays, key) -> dict`` of the model's own result groups and further
@@ -169,21 +125,16 @@ class Model:
     answers : callable, optional
         ``(result) -> dict`` of what the report says first: question to answer, both one line
         of text.
-    design : mapping
-        Default simulation design.
-    whitening : Whitening, optional
+    coordinates : Coordinates, optional
+        In which the model is sampled.
     folds : Folds, optional
     simulate_arrays : callable, optional
         ``(key, arrays, priors) -> (values, arrays)``, traceable: parameters from the prior
         distributions and data on the design of the given arrays. Calibration then
         simulates inside its compiled program.
-    replicate : callable, optional
-        ``(key, values, dataset, **options) -> dataset``: data as they could have been, on the
-        design of a real data set, at the values of one posterior draw; it is given those
-        options of ``prepare`` that it takes.
     problems : Problems, optional
         For models whose data sets hold many independent posteriors.
-    small_problems : tuple of SmallProblem
+    trials : tuple of Trial
         Cheap problems, one for every form of the model.
     drivers : mapping of str to callable
         The model's own drivers by name, see `bayesquake.inference.drivers`.
@@ -192,22 +143,93 @@ class Model:
     name: str
     title: str
     references: tuple[str, ...]
-    generative: Callable
+    declare: Callable
     priors: Mapping[str, Any]
-    simulate: Callable
+    quantities: Mapping[str, Quantity]
     read: Callable
     prepare: Callable
-    quantities: Mapping[str, Quantity]
-    calibrated: Callable
-    recommended: Callable
-    complete: Callable
-    figures: Mapping[str, Callable]
-    design: Mapping[str, Any]
-    whitening: Whitening | None = None
-    folds: Folds | None = None
+    draw: Callable | None = None
+    design_of: Callable | None = None
+    lengths: Callable = dict
+    simulator: Callable | None = None
+    replicator: Callable | None = None
+    design: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+    calibrated: Callable | None = None
+    recommended: Callable = nuts_by_default
+    complete: Callable = nothing_derived
+    figures: Mapping[str, Callable] = dataclasses.field(default_factory=dict)
     answers: Callable | None = None
+    coordinates: Coordinates | None = None
+    folds: Folds | None = None
     simulate_arrays: Callable | None = None
-    replicate: Callable | None = None
     problems: Problems | None = None
-    small_problems: tuple[SmallProblem, ...] = (SmallProblem(),)
+    trials: tuple[Trial, ...] = (Trial(),)
     drivers: Mapping[str, Callable] = dataclasses.field(default_factory=dict)
+
+    def __post_init__(self):
+        if self.draw is not None and not self.design:
+            object.__setattr__(self, "design", defaults_of(self.draw))
+
+    def simulate(self, key, design=None, parameters=None, *, priors=None):
+        """Simulate a data set, at parameters drawn from the prior or given.
+
+        Parameters
+        ----------
+        key : jax.random.key
+        design : mapping, optional
+            Changes to the design.
+        parameters : mapping, optional
+            Values in place of draws.
+        priors : mapping or path, optional
+            Priors in place of the defaults.
+
+        Returns
+        -------
+        parameters : dict
+        dataset : xarray.Dataset
+
+        Raises
+        ------
+        SimulationError
+            The model has no simulator, or cannot draw such data.
+        OptionError
+            The design or the parameters have an unknown entry or an impossible value.
+        """
+        if self.simulator is not None:
+            return self.simulator(key, design, parameters, priors=priors)
+        return simulated(self, key, design, parameters, priors)
+
+    @property
+    def replicates(self):
+        """Whether data as they could have been can be drawn on the design of real ones."""
+        drawn = self.draw is not None and self.design_of is not None
+        return drawn or self.replicator is not None
+
+    def replicate(self, key, values, dataset, **options):
+        """Simulate data as they could have been, on the design of a data set.
+
+        Parameters
+        ----------
+        key : jax.random.key
+        values : mapping
+            Of one posterior draw.
+        dataset : xarray.Dataset
+        **options
+            Of ``prepare``.
+
+        Returns
+        -------
+        xarray.Dataset
+
+        Raises
+        ------
+        DriverError
+            The model cannot replicate data.
+        """
+        if not self.replicates:
+            raise DriverError(
+                f"{self.name} cannot replicate a real data set; calibrate at its prior"
+            )
+        if self.replicator is not None:
+            return self.replicator(key, values, dataset, **accepted_by(self.replicator, options))
+        return replicated(self, key, values, dataset, options)

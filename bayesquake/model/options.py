@@ -23,10 +23,12 @@ from bayesquake.errors import OptionError, with_nearest
 
 __all__ = [
     "Option",
+    "accepted_by",
     "any_of",
     "array",
     "checked_options",
     "count",
+    "defaults_of",
     "each",
     "flag",
     "instance",
@@ -138,6 +140,21 @@ def checked_options(function, given):
     return {
         name: value if declared.get(name) is None else declared[name].checked(name, value)
         for name, value in given.items()
+    }
+
+
+def accepted_by(function, given):
+    """Return those options that a function takes."""
+    return {name: value for name, value in given.items() if name in options_of(function)}
+
+
+def defaults_of(function):
+    """Return the keyword-only arguments of a function that have a default, with it."""
+    return {
+        name: parameter.default
+        for name, parameter in inspect.signature(function).parameters.items()
+        if parameter.kind is inspect.Parameter.KEYWORD_ONLY
+        and parameter.default is not inspect.Parameter.empty
     }
 
 

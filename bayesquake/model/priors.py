@@ -1,7 +1,9 @@
 """Named priors: a distribution with its unit, symbol and source.
 
-A model names its priors here; a user overrides them by site, in Python with a
-`Prior` or a NumPyro distribution, on the command line with a TOML file::
+A model states its priors by site; a user overrides them, in Python with a `Prior`, a NumPyro
+distribution or a number, which fixes the parameter, on the command line with a TOML file::
+
+    beta = 2.0
 
     [p]
     distribution = "Normal"
@@ -12,14 +14,16 @@ A `Prior` is plain data, hence hashable: compiled programs are cached on it.
 """
 
 import dataclasses
-import math
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
-from bayesquake.errors import PriorError
+import numpy as np
 
-__all__ = ["PRIORS", "Prior", "log_priors", "read_priors", "resolve_priors"]
+from bayesquake.errors import PriorError, with_nearest
+
+__all__ = ["Prior", "fixed_sites", "log_priors", "read_priors", "resolve_priors"]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -29,55 +33,76 @@ class Prior:
     Attributes
     ----------
     family : str
-        Name of a class or function in `numpyro.distributions`.
-    parameters : tuple of (str, float)
-        Its keyword arguments.
+        Name of a class or function in `numpyro.distributions`; ``"Delta"`` fixes the parameter.
+    parameters : mapping of str to float, or tuple of (str, float)
+        Its keyword arguments, kept as a sorted tuple. An array with a shape may have one number
+        for every element.
     unit, symbol, source : str
         Unit ("1" if dimensionless), symbol on paper, and where the numbers come from.
+    shape : tuple of int or str
+        Lengths of an array of independent elements, or the names under which `Model.lengths`
+        knows them; empty for a scalar.
     """
 
     family: str
-    parameters: tuple[tuple[str, float], ...]
+    parameters: Any
     unit: str = "1"
     symbol: str = ""
     source: str = ""
+    shape: tuple[int | str, ...] = ()
+
+    def __post_init__(self):
+        items = dict(self.parameters).items()
+        plain = sorted((name, _plain(value)) for name, value in items)
+        object.__setattr__(self, "parameters", tuple(plain))
+
+    @property
+    def fixes(self):
+        """Whether the parameter has one value and is not sampled."""
+        return self.family == POINT
 
     def distribution(self):
-        """Return the NumPyro distribution."""
+        """Return the NumPyro distribution of one element, or of as many as have parameters."""
         import numpyro.distributions as dist
 
-        return getattr(dist, self.family)(**dict(self.parameters))
+        numbers = {
+            name: np.asarray(value) if isinstance(value, tuple) else value
+            for name, value in self.parameters
+        }
+        return getattr(dist, self.family)(**numbers)
+
+    def lengths(self, named):
+        """Return the shape as numbers, given the lengths that it names."""
+        return tuple(named[size] if isinstance(size, str) else size for size in self.shape)
+
+    def draw(self, key, named):
+        """Return a draw of the whole array, given the lengths that its shape names."""
+        distribution = self.distribution()
+        return distribution.expand(self.lengths(named)).sample(key)
 
     def __str__(self):
-        arguments = ", ".join(f"{name}={value:.6g}" for name, value in self.parameters)
+        arguments = ", ".join(f"{name}={_written(value)}" for name, value in self.parameters)
         return f"{self.family}({arguments})"
 
 
-def _prior(family, unit, symbol, source, **parameters):
-    return Prior(family, tuple(sorted(parameters.items())), unit, symbol, source)
+def _plain(value):
+    """Return a parameter as a float, or as a tuple of floats."""
+    if np.ndim(value) == 1:
+        return tuple(float(x) for x in value)
+    return float(value)
 
+
+def _written(value):
+    if isinstance(value, tuple):
+        return f"({', '.join(f'{x:.6g}' for x in value)})"
+    return f"{value:.6g}"
+
+
+POINT = "Delta"
+"""The family of priors that fix a parameter."""
 
 SUPPORT_DRAWS = 1000
 """Draws by which the positivity of a prior is judged."""
-
-_OMI = "generic prior of Omi et al. 2013, doi:10.1038/srep02218"
-_WEAK = "weakly informative"
-
-PRIORS: dict[str, Prior] = {
-    "log_productivity": _prior("Normal", "ln(day^(p-1))", "ln K", _WEAK, loc=-4.0, scale=3.0),
-    "omori_exponent": _prior("Normal", "1", "p", _OMI, loc=1.05, scale=0.13),
-    "log_omori_c": _prior("Normal", "ln(day)", "ln c", _OMI, loc=-4.02, scale=1.42),
-    "gutenberg_richter_beta": _prior(
-        "TruncatedNormal", "1/mag", "β", _OMI, loc=1.957, scale=0.345, low=0.3
-    ),
-    "log_detection_width": _prior("Normal", "ln(mag)", "ln σ", _OMI, loc=math.log(0.2), scale=1.0),
-    "detection_magnitude_at_one_day": _prior("Normal", "mag", "a", _WEAK, loc=2.5, scale=1.5),
-    "detection_magnitude_slope": _prior("Normal", "mag/decade", "b_μ", _WEAK, loc=-0.5, scale=0.5),
-    "detection_process_amplitude": _prior("HalfNormal", "mag", "η", _WEAK, scale=0.5),
-    "detection_process_length": _prior(
-        "LogNormal", "decade", "ℓ", _WEAK, loc=math.log(0.7), scale=0.5
-    ),
-}
 
 
 def resolve_priors(model, overrides=None):
@@ -87,7 +112,7 @@ def resolve_priors(model, overrides=None):
     ----------
     model : bayesquake.model.model.Model
     overrides : mapping or path, optional
-        Site name to `Prior` or NumPyro distribution, or a TOML file.
+        Site name to `Prior`, NumPyro distribution or number, or a TOML file.
 
     Returns
     -------
@@ -98,10 +123,7 @@ def resolve_priors(model, overrides=None):
     PriorError
         A name is not a prior of the model, or a distribution cannot be used.
     """
-    priors = {
-        site: prior if isinstance(prior, Prior) else PRIORS[prior]
-        for site, prior in model.priors.items()
-    }
+    priors = dict(model.priors)
     if overrides is None:
         return priors
     if not isinstance(overrides, Mapping):
@@ -109,22 +131,48 @@ def resolve_priors(model, overrides=None):
     for site, prior in overrides.items():
         if site not in priors:
             raise PriorError(
-                f"{model.name} has no prior named {site!r}; choose from {', '.join(priors)}"
+                f"{model.name} has no prior named {with_nearest([site], priors)}; choose from "
+                f"{', '.join(priors)}"
             )
-        given = prior if isinstance(prior, Prior) else _from_distribution(site, prior)
+        given = _given(site, prior)
         default = priors[site]
         priors[site] = dataclasses.replace(
             given,
             unit=default.unit,
             symbol=default.symbol,
             source=given.source or "given by the user",
+            shape=default.shape,
         )
         _check(site, priors[site], default)
+    if priors and all(prior.fixes for prior in priors.values()):
+        raise PriorError(f"every parameter of {model.name} is fixed; leave at least one free")
     return priors
 
 
+def fixed_sites(priors):
+    """Return the names of the parameters that their priors fix."""
+    return tuple(site for site, prior in priors.items() if prior.fixes)
+
+
+def _given(site, prior):
+    """Return what a user gives as a `Prior`."""
+    if isinstance(prior, Prior):
+        return prior
+    if hasattr(prior, "arg_constraints"):
+        return _from_distribution(site, prior)
+    try:
+        if isinstance(prior, str | bool):
+            raise TypeError
+        return Prior(POINT, {"v": prior})
+    except (TypeError, ValueError):
+        raise PriorError(
+            f"the prior of {site!r} is {prior!r:.80}; give a number to fix it, a "
+            "bayesquake.model.priors.Prior or a NumPyro distribution"
+        ) from None
+
+
 def read_priors(path):
-    """Read priors from a TOML file with one table per parameter.
+    """Read priors from a TOML file: a number that fixes a parameter, or a table of its prior.
 
     Raises
     ------
@@ -137,17 +185,25 @@ def read_priors(path):
         raise PriorError(f"{path}: cannot read priors: {problem}") from problem
     priors = {}
     for site, table in tables.items():
-        if not isinstance(table, dict) or "distribution" not in table:
+        if not isinstance(table, dict):
+            _require_number(path, site, table)
+            priors[site] = Prior(POINT, {"v": table}, source=str(path))
+            continue
+        if "distribution" not in table:
             raise PriorError(
                 f"{path}: [{site}] needs a key 'distribution', the name of a NumPyro distribution"
             )
         arguments = {name: value for name, value in table.items() if name != "distribution"}
         for name, value in arguments.items():
-            if isinstance(value, bool) or not isinstance(value, int | float):
-                raise PriorError(f"{path}: [{site}] {name} = {value!r} must be a number")
-        family = str(table["distribution"])
-        priors[site] = Prior(family, tuple(sorted(arguments.items())), source=str(path))
+            _require_number(path, f"[{site}] {name}", value)
+        priors[site] = Prior(str(table["distribution"]), arguments, source=str(path))
     return priors
+
+
+def _require_number(path, name, value):
+    numbers = value if isinstance(value, list) and value else [value]
+    if any(isinstance(x, bool) or not isinstance(x, int | float) for x in numbers):
+        raise PriorError(f"{path}: {name} = {value!r} must be a number")
 
 
 def log_priors(priors, values):
@@ -157,7 +213,7 @@ def log_priors(priors, values):
     ----------
     priors : mapping of str to Prior
     values : mapping of str to (chain, draw, ...)
-        Constrained draws; a prior whose parameter is not among them is left out.
+        Constrained draws; a prior whose parameter is not among them, or fixed, is left out.
 
     Returns
     -------
@@ -165,27 +221,24 @@ def log_priors(priors, values):
     """
     found = {}
     for site, prior in priors.items():
-        if site in values:
+        if site in values and not prior.fixes:
             log_density = prior.distribution().log_prob(values[site])
             found[site] = log_density.reshape(*log_density.shape[:2], -1).sum(axis=2)
     return found
 
 
 def _from_distribution(site, distribution):
-    """Describe a scalar NumPyro distribution as data."""
-    names = getattr(distribution, "arg_constraints", None)
-    if names is None:
-        raise PriorError(
-            f"the prior of {site!r} is a {type(distribution).__name__}; "
-            "give a bayesquake.model.priors.Prior or a NumPyro distribution"
-        )
+    """Describe a NumPyro distribution as data."""
+    names = distribution.arg_constraints
     if "Truncated" in type(distribution).__name__:
         raise PriorError(
             f"the prior of {site!r} is a truncated distribution; write it as "
-            'bayesquake.model.priors.Prior("TruncatedNormal", (("loc", 2.0), ("scale", 0.3), ...))'
+            'bayesquake.model.priors.Prior("TruncatedNormal", {"loc": 2.0, "scale": 0.3, ...})'
         )
+    if type(distribution).__name__ == POINT:
+        names = ("v",)
     try:
-        values = tuple((name, float(getattr(distribution, name))) for name in sorted(names))
+        values = {name: _plain(getattr(distribution, name)) for name in names}
     except (AttributeError, TypeError) as problem:
         raise PriorError(
             f"the prior of {site!r} cannot be written as numbers; "
@@ -195,32 +248,49 @@ def _from_distribution(site, distribution):
 
 
 def _check(site, prior, default):
-    """Raise unless the distribution exists, is valid and has the default's support."""
+    """Raise unless the distribution exists, is valid and lies in the default's support."""
     import jax
     import numpyro.distributions as dist
 
     if not hasattr(dist, prior.family):
         raise PriorError(f"the prior of {site!r} names {prior.family!r}, unknown to NumPyro")
+    numbers = {name: np.asarray(value) for name, value in prior.parameters}
     try:
-        given = getattr(dist, prior.family)(**dict(prior.parameters), validate_args=True)
-    except (TypeError, ValueError) as problem:
+        given = getattr(dist, prior.family)(**numbers, validate_args=True)
+        draws = np.asarray(given.sample(jax.random.key(0), (SUPPORT_DRAWS,)), float)
+        possible = np.isfinite(draws).all() and np.isfinite(given.log_prob(draws)).all()
+    except (TypeError, ValueError, NotImplementedError) as problem:
         raise PriorError(f"the prior of {site!r}, {prior}, is invalid: {problem}") from problem
-    real = dist.constraints.real
-    if default.distribution().support is real:
-        if given.support is not real:
+    if np.ndim(draws) > 1 + len(default.shape):
+        raise PriorError(
+            f"the prior of {site!r}, {prior}, is of an array; give one number for each"
+        )
+    if not possible:
+        raise PriorError(f"the prior of {site!r}, {prior}, has an empty support or no density")
+    support = default.distribution().support
+    if support is dist.constraints.real and not prior.fixes:
+        if given.support is not support:
             raise PriorError(
                 f"the prior of {site!r} must be a distribution on the whole real line, "
                 f"not {prior.family}"
             )
-        if not (math.isfinite(given.mean) and math.isfinite(given.variance)):
+        if not (np.isfinite(given.mean).all() and np.isfinite(given.variance).all()):
             raise PriorError(
                 f"the prior of {site!r}, {prior}, needs a finite mean and variance; "
                 "a StudentT with df above 2 has heavy tails and both"
             )
-        return
-    lowest = default.distribution().support.lower_bound
-    if not (given.sample(jax.random.key(0), (SUPPORT_DRAWS,)) > lowest).all():
-        values = "positive values" if lowest == 0 else f"values above {lowest:.6g}"
+    if not np.asarray(support(draws)).all():
         raise PriorError(
-            f"the prior of {site!r} must be a distribution of {values}; {prior} is not"
+            f"the prior of {site!r} must be a distribution of {_values_of(support)}; {prior} is not"
         )
+
+
+def _values_of(support):
+    """Say which values lie in a support."""
+    lowest = getattr(support, "lower_bound", None)
+    highest = getattr(support, "upper_bound", None)
+    if lowest is not None and highest is not None:
+        return f"values from {float(lowest):.6g} to {float(highest):.6g}"
+    if lowest is not None:
+        return "positive values" if lowest == 0 else f"values above {float(lowest):.6g}"
+    return f"{support} values"

@@ -1,11 +1,99 @@
-"""Simulated data sets that keep to a model's own limits."""
+"""Simulated data sets: parameters from the priors, data from the model, within its own limits."""
 
-from bayesquake.errors import SimulationError
+import functools
 
-__all__ = ["ATTEMPTS", "simulate_accepted"]
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from bayesquake.errors import OptionError, SimulationError, with_nearest
+from bayesquake.model.options import accepted_by, checked_options
+from bayesquake.model.priors import resolve_priors
+
+__all__ = ["ATTEMPTS", "calibrated_by", "replicated", "simulate_accepted", "simulated"]
 
 ATTEMPTS = 200
 """Simulations tried before a design is given up."""
+
+MOST_ELEMENTS = 50
+"""Arrays of more elements are not calibrated unless a model says how."""
+
+OF_THE_DATA = ("content_hash", "source")
+"""Attributes that tell data sets apart, which no replicate shares with the original."""
+
+
+def simulated(model, key, design=None, parameters=None, priors=None):
+    """Simulate a data set by the model's ``draw``.
+
+    Every parameter is drawn from its prior, independently of the others, unless it is given.
+
+    Parameters
+    ----------
+    model : bayesquake.model.model.Model
+    key : jax.random.key
+    design, parameters : mapping, optional
+        Changes to the design; values in place of draws, broadcast to the shape of the prior.
+    priors : mapping or path, optional
+
+    Returns
+    -------
+    parameters : dict of arrays
+    dataset : xarray.Dataset
+
+    Raises
+    ------
+    SimulationError
+        The model does not simulate.
+    OptionError
+        The design or the parameters have an unknown entry or an impossible value.
+    """
+    if model.draw is None:
+        raise SimulationError(f"{model.name} does not simulate data")
+    resolved = resolve_priors(model, priors)
+    given = dict(parameters or {})
+    unknown = [*(set(design or {}) - set(model.design)), *(set(given) - set(resolved))]
+    if unknown:
+        known = [*model.design, *resolved]
+        raise OptionError(
+            f"there is no {with_nearest(sorted(unknown), known)} in the design or the parameters "
+            f"of {model.name}; choose from {', '.join(known)}"
+        )
+    design = {**model.design, **checked_options(model.draw, design or {})}
+    lengths = model.lengths(design)
+    key_parameters, key_data = jax.random.split(key)
+    keys = jax.random.split(key_parameters, len(resolved))
+    values = {
+        site: _given(site, given[site], prior.lengths(lengths))
+        if site in given
+        else np.asarray(prior.draw(key_site, lengths))
+        for key_site, (site, prior) in zip(keys, resolved.items(), strict=True)
+    }
+    return values, model.draw(key_data, values, **design)
+
+
+def _given(site, value, shape):
+    """Return the value of a parameter in the shape of its prior."""
+    try:
+        values = np.broadcast_to(np.asarray(value, float), shape)
+    except (ValueError, TypeError):
+        raise OptionError(
+            f"parameter {site} = {value!r:.80} must be numbers of shape {shape}"
+        ) from None
+    if not np.isfinite(values).all():
+        raise OptionError(f"parameter {site} = {value!r:.80} must be finite")
+    return values
+
+
+def replicated(model, key, values, dataset, options):
+    """Draw data as they could have been by the model's ``draw``, on the design of a data set."""
+    design = model.design_of(dataset, **accepted_by(model.design_of, options))
+    replica = model.draw(key, values, **design)
+    kept = {
+        name: dataset.attrs[name]
+        for name in replica.attrs
+        if name in dataset.attrs and name not in OF_THE_DATA
+    }
+    return replica.assign_attrs(kept)
 
 
 def simulate_accepted(model, key, design=None, parameters=None, priors=None):
@@ -23,11 +111,54 @@ def simulate_accepted(model, key, design=None, parameters=None, priors=None):
     SimulationError
         Every attempt was refused.
     """
-    import jax
-
     for refused, attempt in enumerate(jax.random.split(key, ATTEMPTS)):
         try:
             return *model.simulate(attempt, design, parameters, priors=priors), refused
         except SimulationError as problem:
             reason = problem
     raise SimulationError(f"{ATTEMPTS} simulations in a row were refused; the last: {reason}")
+
+
+@functools.cache
+def calibrated_by(model):
+    """Return ``(values, arrays) -> dict`` of the scalars whose ranks and coverage are checked.
+
+    Values that only name the parameters are completed by what the model derives from them.
+    """
+    if model.calibrated is not None:
+        return model.calibrated
+    answers = [name for name, quantity in model.quantities.items() if quantity.role == "answer"]
+
+    def elements(values, arrays):
+        whole = {**_derived(model, values, arrays), **values}
+        return {
+            label: element
+            for name in answers
+            if name in whole and jnp.size(whole[name]) <= MOST_ELEMENTS
+            for label, element in _elements(name, jnp.asarray(whole[name]))
+        }
+
+    return elements
+
+
+def _derived(model, values, arrays):
+    """Return the deterministic quantities at given values of the parameters."""
+    from numpyro.handlers import seed, substitute, trace
+
+    if set(values) >= set(model.quantities):
+        return {}
+    priors = {site: prior.distribution() for site, prior in resolve_priors(model).items()}
+    declared = substitute(seed(model.declare, 0), data=values)
+    recorded = trace(declared).get_trace(arrays, priors)
+    return {
+        name: site["value"] for name, site in recorded.items() if site["type"] == "deterministic"
+    }
+
+
+def _elements(name, array):
+    """Yield the name and value of every element of an array."""
+    if array.ndim == 0:
+        yield name, array
+    else:
+        for place in np.ndindex(array.shape):
+            yield f"{name}[{','.join(map(str, place))}]", array[place]

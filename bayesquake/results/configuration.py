@@ -76,10 +76,7 @@ def dataset_behind(result):
 def stored_priors(stored):
     """Return the priors that `described_priors` put into a configuration."""
     return {
-        site: Prior(
-            table["distribution"],
-            tuple(sorted((k, v) for k, v in table.items() if k != "distribution")),
-        )
+        site: Prior(table["distribution"], {k: v for k, v in table.items() if k != "distribution"})
         for site, table in stored["priors"].items()
     }
 

@@ -74,7 +74,7 @@ def chain_checks(posterior, statistics, missing=0):
     Parameters
     ----------
     posterior : xarray.Dataset
-        Constrained draws (chain, draw, ...) with the attributes ``auxiliary`` and ``fixed``.
+        Constrained draws (chain, draw, ...) with the attributes ``role`` and ``fixed``.
     statistics : mapping of str to (chain, draw)
     missing : int
         Draws per chain that were asked for and not made.
@@ -83,8 +83,8 @@ def chain_checks(posterior, statistics, missing=0):
     -------
     tuple of Check
     """
-    quantities = posterior.filter_by_attrs(auxiliary=lambda flag: flag != 1)
-    latents = posterior.filter_by_attrs(auxiliary=1)
+    quantities = posterior.filter_by_attrs(role=lambda role: role != "latent")
+    latents = posterior.filter_by_attrs(role="latent")
     scalars, fields, still = _by_size(quantities)
     rows = [still_check(float(len(still)), f": {', '.join(still)}" if still else "")]
     if scalars:

@@ -111,11 +111,11 @@ def deciding_sources(model):
     Figures, readers and derived outputs are not among them: after a change of those a run may
     be resumed.
     """
-    deciding = [model.generative, model.prepare]
-    for part in (model.whitening, model.problems):
+    deciding = [model.declare, model.prepare]
+    for part in (model.coordinates, model.problems):
         if part is not None:
             deciding += [getattr(part, field.name) for field in dataclasses.fields(part)]
-    folder = Path(inspect.getfile(inspect.unwrap(model.generative))).parent
+    folder = Path(inspect.getfile(inspect.unwrap(model.declare))).parent
     waiting = {Path(inspect.getfile(inspect.unwrap(f))) for f in deciding if inspect.isroutine(f)}
     found: set[Path] = set()
     while waiting:

@@ -32,7 +32,7 @@ __all__ = [
     "with_labels_of",
 ]
 
-SCHEMA = 2
+SCHEMA = 3
 """Number of the shape, written into every result; a file of another is refused."""
 
 
@@ -64,7 +64,7 @@ def variable_attributes(quantity):
     return {
         "units": quantity.unit,
         "long_name": quantity.meaning,
-        "auxiliary": int(quantity.auxiliary),
+        "role": quantity.role,
         "fixed": int(quantity.fixed),
     }
 

@@ -18,7 +18,9 @@ from numpyro.infer.util import initialize_model, potential_energy
 from numpyro.infer.util import log_density as log_joint_density
 
 from bayesquake.inference.kernels.mode import find_mode, mode_from_host
-from bayesquake.model.priors import resolve_priors
+from bayesquake.model.coordinates import around_mode, arrays_of
+from bayesquake.model.priors import fixed_sites, resolve_priors
+from bayesquake.targets.points import at_points
 
 __all__ = ["Split", "Target", "target", "target_of_arrays"]
 
@@ -171,16 +173,18 @@ def target_of_arrays(model, arrays, priors=None):
 def _split(model, arrays, priors):
     one = target_of_arrays(model, jax.tree.map(lambda values: values[:1], arrays), priors)
     data = jax.vmap(one.condition)(jax.tree.map(lambda values: values[:, None], arrays))
-    slopes = model.problems.slopes(arrays)
     resolved = tuple(sorted(priors.items()))
-    one = dataclasses.replace(
-        one,
-        initial=_initial_of(model.problems.initial, one),
-        slopes=None if slopes is None else _slopes_of(slopes, resolved),
-    )
-    exact = tuple(
-        _positions_of(draw, one.unconstrain, resolved) for draw in model.problems.exact(arrays)
-    )
+    exact: tuple[Callable, ...] = ()
+    if not fixed_sites(priors):
+        slopes = model.problems.slopes(arrays)
+        one = dataclasses.replace(
+            one,
+            initial=_initial_of(model.problems.initial, one),
+            slopes=None if slopes is None else _slopes_of(slopes, resolved),
+        )
+        exact = tuple(
+            _positions_of(draw, one.unconstrain, resolved) for draw in model.problems.exact(arrays)
+        )
     return Split(model.problems.dim, one, jax.tree.map(np.asarray, data), exact)
 
 
@@ -194,7 +198,7 @@ def _initial_of(initial, one):
 @functools.cache
 def _start_of(initial, prior_draw, unconstrain):
     def start(key, data):
-        return unconstrain(initial(prior_draw(key, data), data), data)
+        return unconstrain(initial(prior_draw(key, data), arrays_of(data)), data)
 
     return start
 
@@ -211,7 +215,7 @@ def _positions_of(sampler, unconstrain, priors):
     distributions = {site: prior.distribution() for site, prior in priors}
 
     def draw(key, data, count):
-        values, change = sampler(key, data, distributions, count)
+        values, change = sampler(key, arrays_of(data), distributions, count)
         return jax.vmap(unconstrain, (0, None))(values, data), change
 
     return draw
@@ -219,28 +223,43 @@ def _positions_of(sampler, unconstrain, priors):
 
 def _build(model, priors, arrays):
     distributions = {site: prior.distribution() for site, prior in priors.items()}
+    fixed = fixed_sites(priors)
 
     def generative(data):
-        return model.generative(data, distributions)
+        with at_points():
+            return model.declare(data, distributions)
 
     made = _plain_target(generative, arrays)
-    if model.whitening is not None:
-        made = _whitened_target(made, model.whitening, distributions)
+    still = _still(made, arrays) if fixed else set()
+    # Coordinates of a model's own know all of its sites.
+    coordinates = around_mode() if fixed and model.coordinates else model.coordinates
+    if coordinates is not None:
+        made = _whitened_target(made, coordinates, distributions)
 
     def judged(position, data):
         values = made.constrain(position, data)
-        return {name: x for name, x in values.items() if not model.quantities[name].auxiliary}
+        return {name: x for name, x in values.items() if model.quantities[name].role != "latent"}
 
-    fixed = tuple(name for name, quantity in model.quantities.items() if quantity.fixed)
-    made = dataclasses.replace(made, judged=judged, fixed=fixed)
+    free = {name for name, quantity in model.quantities.items() if quantity.fixed}
+    made = dataclasses.replace(made, judged=judged, fixed=tuple(sorted(free | still)))
     if model.folds is None:
         return made
 
     def fold_terms(position, data):
-        return model.folds.terms(made.constrain(position, data), data)
+        return model.folds.terms(made.constrain(position, data), arrays_of(data))
 
     return dataclasses.replace(made, fold_terms=fold_terms)
 
+
+def _still(made, arrays):
+    """Return the quantities that the prior leaves no freedom."""
+    keys = jax.random.split(jax.random.key(0), STILL_DRAWS)
+    drawn = jax.vmap(made.prior_draw, (0, None))(keys, arrays)
+    return {name for name, values in drawn.items() if np.all(values == values[:1])}
+
+
+STILL_DRAWS = 8
+"""Draws from the prior by which a quantity is known to have one value only."""
 
 COMPILED = (
     "log_density",
@@ -338,18 +357,19 @@ def _plain_target(generative, arrays):
 def _whitened_target(base, whitening, distributions):
     def forward(position, data):
         sites = base.unravel(position)
-        plain, log_determinant = whitening.forward(sites, base.constrain(position, data), data)
+        values = base.constrain(position, arrays_of(data))
+        plain, log_determinant = whitening.forward(sites, values, data)
         return base.ravel(plain), log_determinant
 
     def log_density(position, data):
         plain, log_determinant = forward(position, data)
-        return base.log_density(plain, data) + log_determinant
+        return base.log_density(plain, arrays_of(data)) + log_determinant
 
     def constrain(position, data):
-        return base.constrain(forward(position, data)[0], data)
+        return base.constrain(forward(position, data)[0], arrays_of(data))
 
     def unconstrain(values, data):
-        plain = base.unconstrain(values, data)
+        plain = base.unconstrain(values, arrays_of(data))
         whitened = whitening.inverse(base.unravel(plain), values, data)
         return base.ravel(whitened)
 
@@ -358,13 +378,16 @@ def _whitened_target(base, whitening, distributions):
 
     def log_prior(position, data):
         plain, log_determinant = forward(position, data)
-        return base.log_prior(plain, data) + log_determinant
+        return base.log_prior(plain, arrays_of(data)) + log_determinant
 
     def log_likelihood(position, data):
-        return base.log_likelihood(forward(position, data)[0], data)
+        return base.log_likelihood(forward(position, data)[0], arrays_of(data))
+
+    def prior_draw(key, data):
+        return base.prior_draw(key, arrays_of(data))
 
     def prior_position(key, data):
-        return unconstrain(base.prior_draw(key, data), data)
+        return unconstrain(prior_draw(key, data), data)
 
     return dataclasses.replace(
         base,
@@ -374,6 +397,7 @@ def _whitened_target(base, whitening, distributions):
         unconstrain=unconstrain,
         initial=initial,
         condition=_condition(base, whitening, distributions),
+        prior_draw=prior_draw,
         log_prior=log_prior,
         log_likelihood=log_likelihood,
         prior_position=prior_position,

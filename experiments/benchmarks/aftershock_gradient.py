@@ -73,7 +73,7 @@ def catalogue(events, seed=0):
 
 def plain_model():
     """Return the model in its own coordinates, without whitening."""
-    return dataclasses.replace(load_model("aftershock_rate"), whitening=None)
+    return dataclasses.replace(load_model("aftershock_rate"), coordinates=None)
 
 
 def basis_problem(events, model):

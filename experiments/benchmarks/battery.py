@@ -262,9 +262,9 @@ def model_of(name):
         name=name.replace(" ", "_"),
         title=f"Posterior of known quantiles: {name}",
         references=(),
-        generative=lambda data, priors: family.declare(data),
+        declare=lambda data, priors: family.declare(data),
         priors={},
-        simulate=_not_offered,
+        simulator=_not_offered,
         read=_not_offered,
         prepare=lambda dataset: {key: jnp.asarray(dataset[key]) for key in dataset.data_vars},
         quantities={

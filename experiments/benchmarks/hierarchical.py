@@ -79,12 +79,12 @@ NINETY_EIGHT_GROUPS = Model(
     name="ninety_eight_groups",
     title="Ninety-eight groups with a common mean and spread, centred",
     references=(),
-    generative=hierarchy,
+    declare=hierarchy,
     priors={
         "mu": Prior("Normal", (("loc", 0.0), ("scale", 5.0)), symbol="μ"),
         "log_tau": Prior("Normal", (("loc", 0.0), ("scale", 1.0)), symbol="ln τ"),
     },
-    simulate=simulate,
+    simulator=simulate,
     read=lambda source: source,
     prepare=prepare,
     quantities={

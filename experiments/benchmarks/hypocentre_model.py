@@ -166,7 +166,7 @@ HYPOCENTRE = Model(
     name="hypocentre",
     title="One earthquake in a uniform half-space",
     references=(),
-    generative=hypocentre,
+    declare=hypocentre,
     priors={
         "x": Prior("Normal", (("loc", 0.0), ("scale", 60.0)), "km", "x"),
         "y": Prior("Normal", (("loc", 0.0), ("scale", 60.0)), "km", "y"),
@@ -174,7 +174,7 @@ HYPOCENTRE = Model(
         "t0": Prior("Normal", (("loc", -5.0), ("scale", 10.0)), "s", "t0"),
         "sigma": Prior("LogNormal", (("loc", math.log(0.15)), ("scale", 0.7)), "s", "σ"),
     },
-    simulate=simulate,
+    simulator=simulate,
     read=read,
     prepare=prepare,
     quantities=QUANTITIES,

@@ -110,7 +110,7 @@ def installed(package):
 def generative(model):
     """Return a model's generative function of the data alone, at its own priors."""
     priors = {name: prior.distribution() for name, prior in resolve_priors(model).items()}
-    return functools.partial(model.generative, priors=priors)
+    return functools.partial(model.declare, priors=priors)
 
 
 def pymc_model(problem):

@@ -69,7 +69,7 @@ def run(study, folder):
     names = [name for block in BLOCKS for name in block]
     nuts = {name: result["posterior"][name].to_numpy() for name in names}
     arrays = prepare(dataset)
-    plain = target_of_arrays(dataclasses.replace(model(), whitening=None), arrays)
+    plain = target_of_arrays(dataclasses.replace(model(), coordinates=None), arrays)
     start = {name: jnp.asarray(draws[:, 0]) for name, draws in nuts.items()}
     start = jax.vmap(plain.unconstrain, (0, None))(start, arrays)
     program = jax.jit(

@@ -59,7 +59,7 @@ def _short_calibration(study):
     """Calibrate on few small catalogues, without whitening: slower steps, far less to compile."""
     settings = study.mode["calibration"]
     return calibrate(
-        dataclasses.replace(load_model("aftershock_rate"), whitening=None),
+        dataclasses.replace(load_model("aftershock_rate"), coordinates=None),
         settings["replicates"],
         seed=study.config["seed"],
         priors=calibration.PRIORS,

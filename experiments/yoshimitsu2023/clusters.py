@@ -46,7 +46,7 @@ def pooled_pairs(data, priors):
     numpyro.factor("log_likelihood", terms.sum())
 
 
-POOLED = dataclasses.replace(load_model("source_spectra"), generative=pooled_pairs)
+POOLED = dataclasses.replace(load_model("source_spectra"), declare=pooled_pairs)
 
 
 def run(study, folder):

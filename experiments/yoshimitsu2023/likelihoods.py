@@ -24,7 +24,7 @@ import numpyro
 import pandas as pd
 from jax.scipy.special import digamma
 
-from bayesquake.model.model import Problems
+from bayesquake.model.capabilities import Problems
 from bayesquake.model.registry import load_model
 from bayesquake.models.source_spectra import independent
 from bayesquake.models.source_spectra.model import pair_location
@@ -92,7 +92,7 @@ def normal_model(residual):
     """
     return dataclasses.replace(
         load_model("source_spectra"),
-        generative=functools.partial(normal_pairs, residual=residual),
+        declare=functools.partial(normal_pairs, residual=residual),
         problems=Problems("pair", independent),
     )
 

@@ -1,9 +1,11 @@
 """Aftershock rate, b-value and time-varying detection of an early catalogue, jointly."""
 
-from bayesquake.model.model import Model, SmallProblem, Whitening
+from bayesquake.model.capabilities import Coordinates
+from bayesquake.model.model import Model, Trial
 
 from . import data, figures, grid, outputs, simulate, whitening
 from .model import aftershock_rate
+from .priors import PRIORS
 from .quantities import QUANTITIES, calibrated
 
 __all__ = ["MODEL"]
@@ -15,8 +17,8 @@ def recommended(prepared):
 
 
 SMALL_DESIGN = {"maximum_events": 60, "knots": 33}
-SMALL_PROBLEMS = tuple(
-    SmallProblem(SMALL_DESIGN, {"knots": 33} | options)
+TRIALS = tuple(
+    Trial(SMALL_DESIGN, {"knots": 33} | options)
     for options in (
         {"basis_size": 12},
         {"backend": "quasisep"},
@@ -31,19 +33,9 @@ MODEL = Model(
         "Morikawa et al. 2021, doi:10.48550/arXiv.2006.07949",
         "Omi et al. 2013, doi:10.1038/srep02218",
     ),
-    generative=aftershock_rate,
-    priors={
-        "log_K": "log_productivity",
-        "p": "omori_exponent",
-        "log_c": "log_omori_c",
-        "beta": "gutenberg_richter_beta",
-        "log_sigma": "log_detection_width",
-        "mu_1d": "detection_magnitude_at_one_day",
-        "mu_slope": "detection_magnitude_slope",
-        "eta": "detection_process_amplitude",
-        "ell": "detection_process_length",
-    },
-    simulate=simulate.simulate,
+    declare=aftershock_rate,
+    priors=PRIORS,
+    simulator=simulate.simulate,
     read=data.read,
     prepare=grid.prepare,
     quantities=QUANTITIES,
@@ -52,7 +44,7 @@ MODEL = Model(
     complete=outputs.complete,
     figures=figures.FIGURES,
     design=simulate.DESIGN,
-    whitening=Whitening(
+    coordinates=Coordinates(
         whitening.condition,
         whitening.forward,
         whitening.inverse,
@@ -61,6 +53,6 @@ MODEL = Model(
         held=whitening.HELD,
     ),
     folds=outputs.FOLDS,
-    replicate=simulate.replicate,
-    small_problems=SMALL_PROBLEMS,
+    replicator=simulate.replicate,
+    trials=TRIALS,
 )

@@ -8,7 +8,7 @@ import numpy as np
 import xarray as xr
 
 from bayesquake.errors import OptionError
-from bayesquake.model.model import Folds
+from bayesquake.model.capabilities import Folds
 from bayesquake.physics.detection_function import detection_probability, magnitude_cdf
 
 from .forecast import log_expected_count

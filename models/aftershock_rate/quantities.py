@@ -25,7 +25,7 @@ QUANTITIES = {
     "ell": Quantity("decade", "length scale of the Gaussian process in log10 time"),
     "log_N": Quantity("1", "log expected number of true events above M 3 after the grid centre"),
     "mu_center": Quantity("mag", "mean line of the detection magnitude at the grid centre"),
-    "z": Quantity("1", "white latents of the Gaussian process", ("basis",), auxiliary=True),
+    "z": Quantity("1", "white latents of the Gaussian process", ("basis",), role="latent"),
     "mu": Quantity("mag", "50 % detection magnitude at each time", ("time_grid",)),
     "detection": Quantity("1", "probability of detection", ("time_grid", "mag_grid")),
 }

@@ -1,6 +1,7 @@
 """Bayesian space-time ETAS: which events are background, and which triggered which."""
 
-from bayesquake.model.model import Model, SmallProblem, Whitening
+from bayesquake.model.capabilities import Coordinates
+from bayesquake.model.model import Model, Trial
 
 from . import answers, arrays, data, figures, outputs, simulate, whitening
 from .model import event_classification
@@ -15,10 +16,10 @@ def recommended(prepared):
 
 
 SMALL_DESIGN = {"minimum_events": 20, "maximum_events": 64, "side_km": 50.0}
-SMALL_PROBLEMS = (
-    SmallProblem(SMALL_DESIGN),
-    SmallProblem(SMALL_DESIGN | {"taper": True, "space": False}, {"taper": True, "space": False}),
-    SmallProblem(SMALL_DESIGN, {"background": "field", "basis_size": 3}),
+TRIALS = (
+    Trial(SMALL_DESIGN),
+    Trial(SMALL_DESIGN | {"taper": True, "space": False}, {"taper": True, "space": False}),
+    Trial(SMALL_DESIGN, {"background": "field", "basis_size": 3}),
 )
 
 MODEL = Model(
@@ -28,9 +29,9 @@ MODEL = Model(
         "Ogata 1998, doi:10.1023/A:1003403601725",
         "Zhuang, Ogata & Vere-Jones 2002, doi:10.1198/016214502760046925",
     ),
-    generative=event_classification,
+    declare=event_classification,
     priors=PRIORS,
-    simulate=simulate.simulate,
+    simulator=simulate.simulate,
     read=data.read,
     prepare=arrays.prepare,
     quantities=QUANTITIES,
@@ -40,9 +41,9 @@ MODEL = Model(
     figures=figures.FIGURES,
     answers=answers.answers,
     design=simulate.DESIGN,
-    whitening=Whitening(
+    coordinates=Coordinates(
         whitening.condition, whitening.forward, whitening.inverse, whitening.initial
     ),
-    replicate=simulate.replicate,
-    small_problems=SMALL_PROBLEMS,
+    replicator=simulate.replicate,
+    trials=TRIALS,
 )

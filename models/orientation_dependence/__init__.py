@@ -1,6 +1,7 @@
 """Whether, and how, the orientation of focal mechanisms depends on depth."""
 
-from bayesquake.model.model import Model, SmallProblem, Whitening
+from bayesquake.model.capabilities import Coordinates
+from bayesquake.model.model import Model, Trial
 from bayesquake.model.priors import Prior
 
 from . import arrays, data, figures, outputs, simulate, whitening
@@ -22,13 +23,13 @@ MODEL = Model(
         "Sei & Yano 2024, doi:10.3150/23-BEJ1687",
         "Arnold & Jupp 2013, Biometrika 100, 571-586",
     ),
-    generative=orientation_dependence,
+    declare=orientation_dependence,
     priors={
         "theta": Prior(
             "Normal", (("loc", 0.0), ("scale", 3.0)), "1", "θ", "weakly informative, untested"
         )
     },
-    simulate=simulate.simulate,
+    simulator=simulate.simulate,
     read=data.read,
     prepare=arrays.prepare,
     quantities=QUANTITIES,
@@ -37,13 +38,13 @@ MODEL = Model(
     complete=outputs.complete,
     figures=figures.FIGURES,
     design=simulate.DESIGN,
-    whitening=Whitening(
+    coordinates=Coordinates(
         whitening.condition, whitening.forward, whitening.inverse, whitening.initial
     ),
-    replicate=simulate.replicate,
-    small_problems=(
-        SmallProblem({"events": 16}),
-        SmallProblem(
+    replicator=simulate.replicate,
+    trials=(
+        Trial({"events": 16}),
+        Trial(
             {"events": 16, "statistic": "von_mises"},
             {"statistic": "von_mises"},
         ),

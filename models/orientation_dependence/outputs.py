@@ -8,6 +8,7 @@ import numpy as np
 import xarray as xr
 
 from bayesquake.errors import OptionError
+from bayesquake.results.schema import variable_attributes
 
 from .estimation import bootstrap as resample
 from .estimation import independence_tests, maximum_likelihood, permuted_ratios
@@ -113,12 +114,7 @@ def _labelled(values, lead, labels):
 
 
 def _attributes(name):
-    quantity = QUANTITIES[name]
-    return {
-        "units": quantity.unit,
-        "long_name": quantity.meaning,
-        "auxiliary": int(quantity.auxiliary),
-    }
+    return variable_attributes(QUANTITIES[name])
 
 
 def _maximum(best, arrays, reference, labels):

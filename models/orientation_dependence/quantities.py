@@ -11,7 +11,9 @@ QUANTITIES = {
     "eigenvalue": Quantity(
         "1", "largest and smallest eigenvalue of A less the middle one", ("block", "rank")
     ),
-    "axis": Quantity("1", "eigenvector of A, (north, east, down)", ("block", "rank", "xyz"), True),
+    "axis": Quantity(
+        "1", "eigenvector of A, (north, east, down)", ("block", "rank", "xyz"), role="latent"
+    ),
 }
 
 

@@ -4,7 +4,8 @@ import math
 
 import jax.numpy as jnp
 
-from bayesquake.model.model import Model, Problems, SmallProblem
+from bayesquake.model.capabilities import Problems
+from bayesquake.model.model import Model, Trial
 from bayesquake.model.priors import Prior
 
 from . import arrays, data, figures, outputs, quadrature, simulate, slopes
@@ -77,7 +78,7 @@ MODEL = Model(
     name="source_spectra",
     title="Corner frequency, moment ratio and stress drop from spectral ratios",
     references=("Yoshimitsu et al. 2023, doi:10.1186/s40623-023-01770-2",),
-    generative=source_spectra,
+    declare=source_spectra,
     priors={
         "ln_fc1": _normal("ln(Hz)", "ln f1", math.log(5.0), 1.2),
         "dln_fc": _normal("1", "d", math.log(4.0), 0.8),
@@ -88,7 +89,7 @@ MODEL = Model(
         "mu_dsigma": _normal("ln(Pa)", "μ", math.log(3e6), 2.0),
         "tau_dsigma": Prior("HalfNormal", (("scale", 1.0),), "1", "τ", _WEAK),
     },
-    simulate=simulate.simulate,
+    simulator=simulate.simulate,
     read=data.read,
     prepare=arrays.prepare,
     quantities=QUANTITIES,
@@ -98,10 +99,10 @@ MODEL = Model(
     figures=figures.FIGURES,
     design=simulate.DESIGN,
     simulate_arrays=simulate.simulate_arrays,
-    replicate=simulate.replicate,
+    replicator=simulate.replicate,
     problems=Problems("pair", independent, exact, formulas, levelled),
-    small_problems=(
-        SmallProblem({"pairs": 2, "frequencies": 20}),
-        SmallProblem({"events": 3, "frequencies": 20}),
+    trials=(
+        Trial({"pairs": 2, "frequencies": 20}),
+        Trial({"events": 3, "frequencies": 20}),
     ),
 )

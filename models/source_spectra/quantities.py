@@ -16,21 +16,21 @@ QUANTITIES = {
     "ln_dsigma1": Quantity("ln(Pa)", "log stress drop of event 1, rupture model unknown", PAIR),
     "ln_dsigma2": Quantity("ln(Pa)", "log stress drop of event 2, rupture model unknown", PAIR),
     "nu": Quantity("1", "degrees of freedom of the power estimates", PAIR),
-    "logit_nu": Quantity("1", "logit of (nu - 1) / (nu_max - 1)", PAIR, auxiliary=True),
+    "logit_nu": Quantity("1", "logit of (nu - 1) / (nu_max - 1)", PAIR, role="latent"),
     "falloff": Quantity("1", "fall-off n of the source spectra", PAIR),
     "level": Quantity("1", "log amplitude level of the trace", ("pair", "trace")),
     "level_drawn": Quantity(
-        "1", "level, and its prior where a trace has none", ("pair", "trace"), auxiliary=True
+        "1", "level, and its prior where a trace has none", ("pair", "trace"), role="latent"
     ),
     "level_scale": Quantity("1", "spread of the levels of the traces", PAIR),
     "mu_dsigma": Quantity("ln(Pa)", "mean of the log stress drops, rupture model unknown"),
     "tau_dsigma": Quantity("1", "spread of the log stress drops"),
-    "apparent_mu_dsigma": Quantity("ln(Pa)", "mean of ln Δσ + 3 ln k", auxiliary=True),
+    "apparent_mu_dsigma": Quantity("ln(Pa)", "mean of ln Δσ + 3 ln k", role="latent"),
     "rupture_model_probability": Quantity(
         "1", "probability of each rupture model", ("rupture_model",)
     ),
     "dsigma_white": Quantity(
-        "1", "stress drops in units of their spread, of all events", ("source",), auxiliary=True
+        "1", "stress drops in units of their spread, of all events", ("source",), role="latent"
     ),
     "ln_fc": Quantity("ln(Hz)", "log corner frequency", EVENT),
     "fc": Quantity("Hz", "corner frequency", EVENT),
@@ -40,7 +40,7 @@ QUANTITIES = {
     "dln_fc_to": Quantity("1", "log of the ratio of corner frequencies to the first event", OTHER),
     "ln_moment_ratio_to": Quantity("1", "log of the ratio of the first event's moment", OTHER),
     "cluster_nu": Quantity("1", "degrees of freedom of the power estimates"),
-    "cluster_logit_nu": Quantity("1", "logit of (nu - 1) / (nu_max - 1)", auxiliary=True),
+    "cluster_logit_nu": Quantity("1", "logit of (nu - 1) / (nu_max - 1)", role="latent"),
     "cluster_falloff": Quantity("1", "fall-off n of the source spectra"),
 }
 
