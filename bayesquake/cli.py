@@ -46,6 +46,10 @@ Seed = Annotated[int, typer.Option(help="Same seed, versions and device: same dr
 Priors = Annotated[
     Path | None, typer.Option(metavar="FILE.toml", help="Priors in place of the defaults.")
 ]
+Fixed = Annotated[
+    list[str] | None,
+    typer.Option("--fix", metavar="NAME=VALUE", help="Hold a parameter at a value; repeat."),
+]
 Resume = Annotated[bool, typer.Option("--resume", help="Go on with a run that was stopped.")]
 DRIVER_HELP = "nuts, chees, mclmc, smc, pathfinder, svi, laplace or triage."
 RESUME = "the same command with --resume goes on from there"
@@ -124,6 +128,7 @@ def fit(
     draws: Annotated[int | None, typer.Option(help="Kept draws of each chain.")] = None,
     seed: Seed = 0,
     priors: Priors = None,
+    fixed: Fixed = None,
     settings: Settings = None,
     resume: Resume = False,
 ):
@@ -149,7 +154,7 @@ def fit(
         "warmup": warmup,
         "draws": draws,
         "seed": seed,
-        "priors": priors,
+        "priors": chosen_priors(priors, fixed),
         **options,
     }
     if resume and not blocks.exists() and is_complete(out, loaded, dataset, arguments):
@@ -193,6 +198,7 @@ def calibrate(
     draws: Annotated[int, typer.Option(help="Kept draws of each chain.")] = 300,
     seed: Seed = 0,
     priors: Priors = None,
+    fixed: Fixed = None,
     posterior: Annotated[
         Path | None,
         typer.Option(metavar="RESULT.nc", help="Calibrate at this posterior, not at the prior."),
@@ -223,7 +229,7 @@ def calibrate(
                 driver=driver,
                 posterior=None if posterior is None else open_result(posterior),
                 seed=seed,
-                priors=priors,
+                priors=chosen_priors(priors, fixed),
                 design=design,
                 chains=chains,
                 warmup=warmup,
@@ -498,6 +504,30 @@ def parse_settings(settings):
         except (ValueError, SyntaxError):
             parsed[name] = value
     return parsed
+
+
+def chosen_priors(path, fixed):
+    """Return the priors of a TOML file with those of fixed parameters, None without either.
+
+    Raises
+    ------
+    OptionError
+        A fixed parameter has no number.
+    """
+    if not fixed:
+        return path
+    from bayesquake.model.priors import read_priors
+
+    priors = {} if path is None else read_priors(path)
+    for setting in fixed:
+        name, _, text = setting.partition("=")
+        try:
+            priors[name] = float(text)
+        except ValueError:
+            raise OptionError(
+                f"--fix {setting}: write it as name=number, for example p=1.1"
+            ) from None
+    return priors
 
 
 def split_design(model, options):

@@ -227,3 +227,18 @@ def test_settings_are_read_as_python_literals():
     ):
         with pytest.raises(OptionError, match=words):
             parse_settings([setting])
+
+
+def test_a_parameter_is_held_at_a_number(tmp_path, run):
+    data = catalogue(tmp_path / "catalogue.csv", GOOD_ROWS)
+    out = tmp_path / "result.nc"
+    fit = ["fit", "aftershock_rate", data, "--out", out, *FAST, *COARSE, "--fix"]
+    status, _, error = run(*fit, "p=steep")
+    assert status == 2
+    assert "--fix p=steep: write it as name=number" in error
+    priors = tmp_path / "priors.toml"
+    priors.write_text("beta = 2.0\n")
+    assert run(*fit, "p=1.1", "--priors", priors)[0] == 0
+    posterior = xr.open_datatree(out)["posterior"]
+    assert np.unique(posterior["p"]).tolist() == [1.1]
+    assert np.unique(posterior["beta"]).tolist() == [2.0]

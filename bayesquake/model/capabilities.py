@@ -25,6 +25,9 @@ class Coordinates:
         ``condition``. The search then runs from the host, over one small compiled program.
     held : tuple of str
         Sites that keep their starting values in the search.
+    needs : tuple of str, optional
+        Parameters that must not be fixed, or the coordinates around the mode take the place of
+        these; all by default.
     """
 
     condition: Callable
@@ -33,6 +36,7 @@ class Coordinates:
     initial: Callable
     start: Callable | None = None
     held: tuple[str, ...] = ()
+    needs: tuple[str, ...] | None = None
 
 
 @dataclasses.dataclass(frozen=True, eq=False)

@@ -258,7 +258,8 @@ def _check(site, prior, default):
     try:
         given = getattr(dist, prior.family)(**numbers, validate_args=True)
         draws = np.asarray(given.sample(jax.random.key(0), (SUPPORT_DRAWS,)), float)
-        possible = np.isfinite(draws).all() and np.isfinite(given.log_prob(draws)).all()
+        inside = np.isfinite(draws).all() and np.asarray(given.support(draws)).all()
+        possible = inside and np.isfinite(given.log_prob(draws)).all()
     except (TypeError, ValueError, NotImplementedError) as problem:
         raise PriorError(f"the prior of {site!r}, {prior}, is invalid: {problem}") from problem
     if np.ndim(draws) > 1 + len(default.shape):

@@ -136,7 +136,11 @@ def density(draws, grid):
 
 
 def marginal(axis, after, before):
-    """Draw the densities of posterior (filled) and prior (dashed)."""
+    """Draw the densities of posterior (filled) and prior (dashed), or the only value."""
+    if np.ptp(after) == 0:
+        axis.axvline(after[0], color=BLUE)
+        axis.set(yticks=[])
+        return
     margin = 0.3 * np.ptp(after)
     grid = np.linspace(after.min() - margin, after.max() + margin, 400)
     values = density(after, grid)
@@ -148,7 +152,10 @@ def marginal(axis, after, before):
 
 
 def joint(axis, x, y, bins=48):
-    """Draw contours that hold 50 % and 90 % of the draws, from a smoothed histogram."""
+    """Draw contours that hold 50 % and 90 % of the draws, or the draws if one does not vary."""
+    if np.ptp(x) == 0 or np.ptp(y) == 0:
+        axis.plot(x, y, ".", color=BLUE, markersize=2)
+        return
     limits = [(v.min() - 0.3 * np.ptp(v), v.max() + 0.3 * np.ptp(v)) for v in (x, y)]
     counts, x_edges, y_edges = np.histogram2d(x, y, bins, limits)
     smooth = gaussian_filter(counts, 1.8)

@@ -87,7 +87,8 @@ def _render(result):
         "humanised": lambda name: str(name).replace("_", " "),
     }
     template = resources.files("bayesquake.reporting") / "report.html.jinja"
-    traced = distinct(result["posterior"], names) if names else []
+    free = [name for name in names if np.ptp(result["posterior"][name].to_numpy()) > 0]
+    traced = distinct(result["posterior"], free) if free else []
     return environment.from_string(template.read_text(encoding="utf-8")).render(
         attributes=dict(result.attrs),
         references=[text for text in str(result.attrs["references"]).split("; ") if text],
@@ -108,7 +109,7 @@ def _render(result):
             if name in arrays and name not in names
         ],
         sensitivity=list(_sensitivity(result)),
-        prior_figure=_png(prior_and_posterior(result, names)) if names else None,
+        prior_figure=_png(prior_and_posterior(result, free)) if free else None,
         trace_figures=[
             _png(traces_and_ranks(result, traced[first : first + TRACES_IN_A_FIGURE]))
             for first in range(0, len(traced), TRACES_IN_A_FIGURE)

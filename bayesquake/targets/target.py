@@ -231,8 +231,9 @@ def _build(model, priors, arrays):
 
     made = _plain_target(generative, arrays)
     still = _still(made, arrays) if fixed else set()
-    # Coordinates of a model's own know all of its sites.
-    coordinates = around_mode() if fixed and model.coordinates else model.coordinates
+    coordinates = model.coordinates
+    if coordinates is not None and _in_need(coordinates, fixed):
+        coordinates = around_mode()
     if coordinates is not None:
         made = _whitened_target(made, coordinates, distributions)
 
@@ -249,6 +250,11 @@ def _build(model, priors, arrays):
         return model.folds.terms(made.constrain(position, data), arrays_of(data))
 
     return dataclasses.replace(made, fold_terms=fold_terms)
+
+
+def _in_need(coordinates, fixed):
+    """Return whether coordinates do not work without parameters that are fixed."""
+    return bool(fixed if coordinates.needs is None else set(coordinates.needs) & set(fixed))
 
 
 def _still(made, arrays):

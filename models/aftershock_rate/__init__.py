@@ -51,6 +51,7 @@ MODEL = Model(
         whitening.initial,
         start=whitening.start,
         held=whitening.HELD,
+        needs=("mu_1d", "mu_slope"),
     ),
     folds=outputs.FOLDS,
     replicator=simulate.replicate,

@@ -57,10 +57,10 @@ class Curvature(NamedTuple):
         AᵀJL.
     prior_precision, prior_information : (latent, latent), (latent,)
         P0 and P0 m0 of v = (mu_center, mu_slope, z).
-    core_mode, core_root : (core,), (core, core)
-        Mode and L of the unconstrained core.
-    held_mode : (2,)
-        Unconstrained reference values of η and ℓ.
+    core_mode, core_root : dict of scalars, (core, core)
+        Mode and L of the unconstrained core, those of its parameters that are not fixed.
+    held_mode : dict of scalars
+        Unconstrained reference values of η and ℓ, where they are not fixed.
     """
 
     precision: Any
@@ -91,16 +91,17 @@ def condition(base, data, priors, mode):
         Reference mode, in those coordinates, with η and ℓ as in `start`.
     """
     mode = base.unravel(mode)
+    core_mode = {name: mode[name] for name in CORE if name in mode}
 
     def log_posterior(core):
-        return base.log_density(base.ravel({**mode, **_named(core)}), data)
+        return base.log_density(base.ravel({**mode, **_named(core, core_mode)}), data)
 
     def log_likelihood_of(core, mu):
-        values = base.constrain(base.ravel({**mode, **_named(core)}), data)
+        values = base.constrain(base.ravel({**mode, **_named(core, core_mode)}), data)
         core_parameters = {name: values[name] for name in Parameters._fields if name != "mu"}
         return log_likelihood(Parameters(**core_parameters, mu=mu), data)
 
-    core = jnp.stack([mode[name] for name in CORE])
+    core = _vector(mode, core_mode)
     values = base.constrain(base.ravel(mode), data)
     mu = values["mu"]
 
@@ -113,8 +114,9 @@ def condition(base, data, priors, mode):
         h = h - H @ (intercept + gradient * data.knots)
     J = jax.jacfwd(slope)(core, mu)
     P0, m0 = _prior_of_latents(data, priors)
+    held_mode = {name: mode[name] for name in HELD if name in mode}
     without_core = Curvature(
-        A.T @ H @ A, A.T @ h, A.T @ J, P0, P0 @ m0, core, jnp.eye(len(CORE)), jnp.zeros(2)
+        A.T @ H @ A, A.T @ h, A.T @ J, P0, P0 @ m0, core_mode, jnp.eye(len(core)), held_mode
     )
     _, BtJ, C = _informations(values, without_core, data)
     explained = solve_triangular(C, BtJ, lower=True)
@@ -125,7 +127,6 @@ def condition(base, data, priors, mode):
         whitening=without_core._replace(
             core_information=A.T @ J @ L,
             core_root=L,
-            held_mode=jnp.stack([mode[name] for name in HELD]),
         )
     )
 
@@ -148,34 +149,35 @@ def forward(sites, values, data):
         Σ ln L_jj - Σ ln C_jj.
     """
     w = data.whitening
-    u = jnp.stack([sites[name] for name in CORE])
+    u = _vector(sites, w.core_mode)
     information, BtJL, C = _informations(values, w, data)
     centre = solve_triangular(C, information + BtJL @ u, lower=True)
     v = solve_triangular(C, centre + _pack(sites), lower=True, trans="T")
     log_determinant = _log_diagonal(w.core_root) - _log_diagonal(C)
-    core = _named(w.core_mode + w.core_root @ u)
+    core = _named(_vector(w.core_mode, w.core_mode) + w.core_root @ u, w.core_mode)
     return {**sites, **core, **_unpack(v, sites)}, log_determinant
 
 
 def inverse(sites, values, data):
     """Map the model's unconstrained sites to whitened ones, the inverse of `forward`."""
     w = data.whitening
-    core = jnp.stack([sites[name] for name in CORE])
-    u = solve_triangular(w.core_root, core - w.core_mode, lower=True)
+    shift = _vector(sites, w.core_mode) - _vector(w.core_mode, w.core_mode)
+    u = solve_triangular(w.core_root, shift, lower=True)
     information, BtJL, C = _informations(values, w, data)
     centre = solve_triangular(C, information + BtJL @ u, lower=True)
-    return {**sites, **_named(u), **_unpack(C.T @ _pack(sites) - centre, sites)}
+    return {**sites, **_named(u, w.core_mode), **_unpack(C.T @ _pack(sites) - centre, sites)}
 
 
 def initial(key, data):
     """Return whitened unconstrained sites dispersed around the reference mode."""
     key_core, key_held, key_latent = jax.random.split(key, 3)
     w = data.whitening
-    u = START_SPREAD * jax.random.normal(key_core, (len(CORE),))
-    held = w.held_mode + 0.5 * jax.random.normal(key_held, (len(HELD),))
+    u = START_SPREAD * jax.random.normal(key_core, (len(w.core_mode),))
+    noise = 0.5 * jax.random.normal(key_held, (len(w.held_mode),))
+    held = _named(_vector(w.held_mode, w.held_mode) + noise, w.held_mode)
     r = jax.random.normal(key_latent, w.information.shape)
     sites = {} if data.mean_line is not None else {"mu_center": 0.0, "mu_slope": 0.0}
-    return {**_named(u), **dict(zip(HELD, held, strict=True)), **_unpack(r, sites)}
+    return {**_named(u, w.core_mode), **held, **_unpack(r, sites)}
 
 
 def _informations(values, curvature, data):
@@ -198,8 +200,15 @@ def _log_diagonal(triangle):
     return jnp.log(jnp.diagonal(triangle)).sum()
 
 
-def _named(core):
-    return {name: core[i] for i, name in enumerate(CORE)}
+def _vector(sites, among):
+    """Return those sites that are among others, in the order of the module's names."""
+    return jnp.stack([sites[name] for name in (*CORE, *HELD) if name in among])
+
+
+def _named(vector, among):
+    """Return the components of a vector under their names, the inverse of `_vector`."""
+    names = [name for name in (*CORE, *HELD) if name in among]
+    return dict(zip(names, vector, strict=True))
 
 
 def _pack(sites):

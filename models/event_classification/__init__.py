@@ -42,7 +42,7 @@ MODEL = Model(
     answers=answers.answers,
     design=simulate.DESIGN,
     coordinates=Coordinates(
-        whitening.condition, whitening.forward, whitening.inverse, whitening.initial
+        whitening.condition, whitening.forward, whitening.inverse, whitening.initial, needs=()
     ),
     replicator=simulate.replicate,
     trials=TRIALS,
