@@ -20,6 +20,7 @@ import typer
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.table import Table
+from rich.text import Text
 
 from bayesquake.errors import BayesquakeError, ModelNotFoundError, OptionError, ResultError
 from bayesquake.io.compilation_cache import keep_compilations
@@ -67,12 +68,14 @@ def options(
 
 @app.command("list")
 def list_command():
-    """List the models."""
-    from bayesquake.model.registry import list_models
+    """List the models, and why one is unavailable."""
+    from bayesquake.model.registry import list_models, unavailable_models
 
     table = Table("model", "title", box=None)
     for name, title in list_models().items():
         table.add_row(name, title)
+    for name, reason in unavailable_models().items():
+        table.add_row(name, Text(f"unavailable: {reason}", style="red"))
     console.print(table)
 
 

@@ -22,6 +22,7 @@ __all__ = [
     "MechanismFormatError",
     "MissingMagnitudeBinError",
     "ModelNotFoundError",
+    "ModelUnavailableError",
     "OptionError",
     "OrientationError",
     "OutsidePolygonError",
@@ -91,6 +92,10 @@ class PriorError(BayesquakeError):
 
 class ModelNotFoundError(BayesquakeError):
     """No model or experiment of that name is installed."""
+
+
+class ModelUnavailableError(BayesquakeError):
+    """The folder of a model cannot be imported."""
 
 
 class DriverError(BayesquakeError):

@@ -8,8 +8,6 @@ References
 Magnusson et al. 2025, doi:10.48550/arXiv.2407.04967 (posteriordb, whose criteria these are).
 """
 
-from importlib import resources
-
 import numpy as np
 import pandas as pd
 from arviz_stats.base import array_stats
@@ -19,6 +17,7 @@ from bayesquake.errors import ReferencePosteriorError
 from bayesquake.inference.constrained import constrained
 from bayesquake.inference.nuts import nuts
 from bayesquake.model.priors import resolve_priors
+from bayesquake.model.registry import folder_of
 from bayesquake.results.checks import Check, failing
 from bayesquake.results.configuration import configuration_of, described_priors
 from bayesquake.results.evidence import (
@@ -128,11 +127,10 @@ def open_reference(model):
     ReferencePosteriorError
         The model has none.
     """
-    file = resources.files("bayesquake.models") / model.name / "reference.nc"
+    file = folder_of(model.name) / "reference.nc"
     if not file.is_file():
         raise ReferencePosteriorError(f"{model.name} has no reference posterior")
-    with resources.as_file(file) as path:
-        return open_result(path)
+    return open_result(file)
 
 
 def reference_target(model, reference):
