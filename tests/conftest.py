@@ -22,6 +22,9 @@ if "JAX_COMPILATION_CACHE_DIR" not in os.environ:
     os.environ["JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"] = "0"
     os.environ["JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES"] = "-1"
 
+# Small models of the tests' own, which every test of all models meets too.
+os.environ["BAYESQUAKE_MODELS"] = str(Path(__file__).parent / "models")
+
 MOST_MAPS = 20_000
 """Memory maps above which compiled programs, each of several maps, are dropped: Linux allows a
 process 65,530."""

@@ -8,11 +8,19 @@ from hypothesis import strategies as st
 from obspy.core.event import Catalog, Event, Magnitude
 
 from bayesquake.errors import DatasetError, OptionError
-from bayesquake.io.datasets import Schema, Variable, checked, labelled, prepared, reader
+from bayesquake.io.datasets import (
+    Schema,
+    Variable,
+    checked,
+    labelled,
+    prepared,
+    reader,
+    table_reader,
+)
 from bayesquake.model.options import number, options_of, takes
 
 DATA = Schema(
-    {"magnitude": Variable("mag", "magnitude", low=-5, high=10)},
+    {"magnitude": Variable("mag", "magnitude", low=-5, high=10, also=("mag",))},
     attributes={"magnitude_rounding": number("mag", at_least=0, at_most=1)},
 )
 FIELD = Schema(
@@ -28,7 +36,7 @@ def magnitude_of(event):
 @takes(magnitude_rounding=number("mag", at_least=0, at_most=1))
 def read(table, *, magnitude_rounding=0.1):
     """Read magnitudes."""
-    magnitude = table.numbers("magnitude", "mag", low=-5, high=10, also=("mag",))
+    magnitude = table.numbers("magnitude")
     return labelled(DATA, {"magnitude": magnitude}, magnitude_rounding=magnitude_rounding)
 
 
@@ -105,6 +113,14 @@ def test_an_option_that_a_data_set_contradicts_is_refused(tmp_path):
     assert read(dataset, magnitude_rounding=0.1).identical(dataset)
     with pytest.raises(OptionError, match=r"magnitude_rounding = 0.2 cannot be applied"):
         read(dataset, magnitude_rounding=0.2)
+
+
+def test_a_schema_alone_makes_a_reader_whose_options_are_its_attributes(tmp_path):
+    plain = table_reader(DATA, event=magnitude_of)
+    path = csv(tmp_path, "mag\n3\n4\n")
+    assert plain(path, magnitude_rounding=0.1).identical(read(path))
+    with pytest.raises(OptionError, match="read needs magnitude_rounding, a number of at least 0"):
+        plain(path)
 
 
 POISON = {

@@ -1,4 +1,4 @@
-"""Problems of equal padded shapes side by side.
+"""Problems of equal padded shapes, side by side.
 
 A compiled program serves arrays of one structure and shape. Prepared data sets are sorted
 into buckets of equal shapes, in their order, and stacked; results of different shapes are
@@ -9,7 +9,33 @@ import jax
 import numpy as np
 import xarray as xr
 
-__all__ = ["buckets", "joined", "stacked"]
+__all__ = ["buckets", "joined", "padded", "stacked"]
+
+
+def padded(step=16, **arrays):
+    """Return arrays padded with zeros to a multiple of a length, and a mask of what is real.
+
+    Data sets of similar sizes then share one compiled program.
+
+    Parameters
+    ----------
+    step : int
+    **arrays
+        Of equal length, numbers or flags.
+
+    Returns
+    -------
+    dict of arrays
+        The arrays, and ``mask``, True where they are not padding.
+    """
+    length = len(next(iter(arrays.values())))
+    padding = -length % step
+
+    def pad(values):
+        return np.pad(values, [(0, padding)] + [(0, 0)] * (np.ndim(values) - 1))
+
+    mask = np.arange(length + padding) < length
+    return {name: pad(values) for name, values in arrays.items()} | {"mask": mask}
 
 
 def buckets(prepared):

@@ -2,11 +2,11 @@
 
 A model says what its data are and how a table becomes them::
 
-    DATA = Schema({"magnitude": Variable("mag", "magnitude", low=-5, high=10)})
+    DATA = Schema({"magnitude": Variable("mag", "magnitude", low=-5, high=10, also=("mag",))})
 
     @reader(DATA, event=lambda event: {"magnitude": event.preferred_magnitude().mag})
     def read(table):
-        return labelled(DATA, {"magnitude": table.numbers("magnitude", "mag")})
+        return labelled(DATA, {"magnitude": table.numbers("magnitude")})
 
     @prepared(DATA)
     def prepare(dataset): ...
@@ -29,9 +29,9 @@ import xarray as xr
 from bayesquake.errors import DatasetError, OptionError
 from bayesquake.io.catalog import content_hash
 from bayesquake.io.tables import Table, csv_cells, kind
-from bayesquake.model.options import Option, any_of, text
+from bayesquake.model.options import Option, any_of, takes, text
 
-__all__ = ["Schema", "Variable", "checked", "labelled", "prepared", "reader"]
+__all__ = ["Schema", "Variable", "checked", "labelled", "prepared", "reader", "table_reader"]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -48,6 +48,8 @@ class Variable:
         Smallest and largest number that makes sense.
     missing : bool
         Whether NaN may stand for a number that is not known.
+    also : tuple of str
+        Other names, in lower case, that the columns of a table bear.
     """
 
     unit: str
@@ -56,6 +58,7 @@ class Variable:
     low: float = -np.inf
     high: float = np.inf
     missing: bool = False
+    also: tuple[str, ...] = ()
 
 
 def nothing_further(dataset, name):
@@ -219,6 +222,41 @@ def reader(schema, *, event=None):
     return decorate
 
 
+def table_reader(schema, *, event=None):
+    """Return a reader that takes every variable from the column of its name.
+
+    Its options are the attributes of the schema, of which those without a default must be given.
+
+    Parameters
+    ----------
+    schema : Schema
+    event : callable, optional
+        As for `reader`.
+    """
+
+    def read(table, **attributes):
+        """Read a table with a column for every variable.
+
+        Parameters
+        ----------
+        source : path, xarray.Dataset or obspy.Catalog
+        """
+        values = {name: table.numbers(name) for name in schema.variables}
+        return labelled(schema, values, **attributes)
+
+    options = [
+        inspect.Parameter(
+            name,
+            inspect.Parameter.KEYWORD_ONLY,
+            default=schema.defaults.get(name, inspect.Parameter.empty),
+        )
+        for name in schema.attributes
+    ]
+    table = inspect.Parameter("table", inspect.Parameter.POSITIONAL_OR_KEYWORD)
+    read.__signature__ = inspect.Signature([table, *options])  # type: ignore[attr-defined]
+    return reader(schema, event=event)(takes(**schema.attributes)(read))
+
+
 def _described(variable):
     return {"units": variable.unit, "long_name": variable.meaning}
 
@@ -306,7 +344,7 @@ def _opened(schema, source, format, event):
             ) from problem
     if path.suffix.lower() == ".csv" if format is None else format.upper() == "CSV":
         cells = csv_cells(path, schema.error)
-        table = Table(cells, lambda i: f"{path}, line {cells.index[i]}", str(path), schema.error)
+        table = Table(cells, lambda i: f"{path}, line {cells.index[i]}", str(path), schema)
         return table, str(path)
     from obspy import read_events
 
@@ -333,7 +371,7 @@ def _table_of_events(schema, events, name, event):
             + ("" if event is None else " or an ObsPy catalogue that holds events")
         )
     cells = pd.DataFrame([event(one) for one in listed])
-    return Table(cells, lambda i: f"{name}, event {i} ({identifiers[i]})", name, schema.error)
+    return Table(cells, lambda i: f"{name}, event {i} ({identifiers[i]})", name, schema)
 
 
 def _table_of(schema, dataset, name):
@@ -341,7 +379,7 @@ def _table_of(schema, dataset, name):
     columns = {str(k).lower(): v.to_numpy() for k, v in dataset.data_vars.items() if v.ndim == 1}
     if len({len(column) for column in columns.values()}) > 1:
         raise schema.error(f"{name}: its variables have different lengths; give one dimension")
-    return Table(pd.DataFrame(columns), lambda i: f"{name}, event {i}", name, schema.error)
+    return Table(pd.DataFrame(columns), lambda i: f"{name}, event {i}", name, schema)
 
 
 def _is_own(schema, opened):

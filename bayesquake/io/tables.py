@@ -4,6 +4,7 @@ import dataclasses
 import re
 import warnings
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -25,14 +26,14 @@ class Table:
         ``position -> str``, what to call a row in messages.
     name : str
         What to call the whole.
-    error : type
-        Exception that unreadable cells raise.
+    schema : bayesquake.io.datasets.Schema
+        Whose variables have units, ranges and other names, and whose error unreadable cells raise.
     """
 
     cells: pd.DataFrame
     where: Callable
     name: str
-    error: type[Exception]
+    schema: Any
 
     def __contains__(self, column):
         return column in self.cells
@@ -46,6 +47,7 @@ class Table:
         Parameters
         ----------
         column : str
+            A declared variable, or another name, for which the rest says what it is.
         unit : str
             A cell may end in it, as in ``12 km``.
         low, high : float
@@ -62,6 +64,10 @@ class Table:
         Exception
             Of the table's kind, if the column or a number is missing, unreadable or out of range.
         """
+        if column in self.schema.variables:
+            declared = self.schema.variables[column]
+            unit, low, high = declared.unit, declared.low, declared.high
+            also = (*declared.also, *also)
         cells = self._column(column, also)
         text = cells.map(str).str.strip()
         suffix = rf"\s*{re.escape(unit)}$"
@@ -74,7 +80,7 @@ class Table:
             found = (
                 "is missing" if missing else f"= {text.iloc[row]!r} is no {kind(unit, low, high)}"
             )
-            raise self.error(
+            raise self.schema.error(
                 f"{self.where(row)}: {column} {found} ({np.count_nonzero(bad)} such rows); correct "
                 "it or remove the row"
             )
@@ -84,13 +90,15 @@ class Table:
         names = [name for name in (column, *also) if name in self.cells]
         if not names:
             others = f" (or {', '.join(also)})" if also else ""
-            raise self.error(
+            raise self.schema.error(
                 f"{self.name} has no column {column}{others}, only "
                 f"{', '.join(map(str, self.cells)) or 'no columns at all'}; add it"
             )
         found = self.cells[names[0]]
         if len(names) > 1 or isinstance(found, pd.DataFrame):
-            raise self.error(f"{self.name}: more than one column gives the {column}; keep one")
+            raise self.schema.error(
+                f"{self.name}: more than one column gives the {column}; keep one"
+            )
         return found
 
 

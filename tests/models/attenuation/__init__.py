@@ -1,0 +1,5 @@
+"""Attenuation of peak ground acceleration with magnitude and distance."""
+
+from .model import MODEL
+
+__all__ = ["MODEL"]
