@@ -13,25 +13,20 @@ __all__ = [
     "CatalogError",
     "CatalogTimeError",
     "DatasetError",
-    "DegenerateMarginalError",
     "DriverError",
     "DuplicateEventError",
     "EmptyWindowError",
-    "InconsistentPlanesError",
     "InitialPointError",
-    "MechanismFormatError",
     "MissingMagnitudeBinError",
     "ModelNotFoundError",
     "ModelUnavailableError",
     "OptionError",
-    "OrientationError",
     "OutsidePolygonError",
     "PolygonError",
     "PriorError",
     "ReferencePosteriorError",
     "ResultError",
     "SimulationError",
-    "SinkhornError",
     "SpectraError",
     "SupercriticalError",
     "with_nearest",
@@ -120,26 +115,6 @@ class ResultError(BayesquakeError):
 
 class ReferencePosteriorError(BayesquakeError):
     """A model has no reference posterior, or draws do not qualify as one."""
-
-
-class OrientationError(BayesquakeError, ValueError):
-    """Focal mechanisms cannot be read or break a model's conditions."""
-
-
-class InconsistentPlanesError(OrientationError):
-    """Two nodal planes do not belong to one focal mechanism."""
-
-
-class DegenerateMarginalError(OrientationError):
-    """Depths or orientations do not vary, so nothing can depend on them."""
-
-
-class MechanismFormatError(OrientationError):
-    """A focal mechanism or its depth is missing or unreadable."""
-
-
-class SinkhornError(OrientationError):
-    """The adjusting functions of the marginals did not converge."""
 
 
 def with_nearest(unknown, known):

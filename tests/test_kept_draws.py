@@ -42,7 +42,8 @@ def test_draws_outlive_an_error_in_what_is_derived_from_them(tmp_path):
     [
         ("aftershock_rate", "model likelihood gp grid whitening", "figures outputs data simulate"),
         ("event_classification", "model likelihood pairs arrays whitening", "figures outputs"),
-        ("orientation_dependence", "model likelihood sinkhorn arrays whitening", "figures data"),
+        ("orientation_dependence", "model mechanisms sinkhorn statistics", "figures derived"),
+        ("source_spectra", "model likelihood quadrature slopes arrays", "figures outputs"),
     ],
 )
 def test_a_run_resumes_after_a_change_of_figures_but_not_of_the_density(name, deciding, free):

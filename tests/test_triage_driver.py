@@ -11,7 +11,7 @@ from bayesquake.batch.triage import triage_driver
 from bayesquake.cli import app
 from bayesquake.errors import DriverError
 from bayesquake.inference.kernels.compilation import recorded_compilations
-from bayesquake.models.source_spectra import TRIAGE
+from bayesquake.models.source_spectra.problems import TRIAGE
 from bayesquake.results.netcdf import write_netcdf
 
 MODEL = bq.load_model("source_spectra")

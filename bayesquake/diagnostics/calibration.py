@@ -240,7 +240,8 @@ def _fit_chunk(model, run, indices, simulations, keys, driver_settings, settings
         for name, values in quantities(positions, data).items()
     }
     # A parameter that is fixed has one value in all replicates, and no ranks.
-    names = [name for name, values in drawn.items() if np.ptp(values) > 0]
+    several = len(simulations.size) > 1
+    names = [name for name in drawn if np.ptp(simulations.truth[name]) > 0 or not several]
     values = np.stack([drawn[name] for name in names], axis=3)
     truth = np.stack([simulations.truth[name][indices] for name in names], axis=1)
     merged = values.reshape(len(indices), -1, len(names))

@@ -26,7 +26,7 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
-from bayesquake.errors import DatasetError, OptionError
+from bayesquake.errors import BayesquakeError, DatasetError, OptionError
 from bayesquake.io.catalog import content_hash
 from bayesquake.io.tables import Table, csv_cells, kind
 from bayesquake.model.options import Option, any_of, takes, text
@@ -81,9 +81,10 @@ class Schema:
     fewest : mapping of str to int
         Smallest lengths of dimensions; 1 by default.
     require : callable
-        ``(dataset, name)``: what else must hold, told by raising.
+        ``(dataset, name)``: what else must hold, told by raising `ValueError` or an error of the
+        model's own.
     error : type
-        Exception that data raise.
+        Exception that data raise, of `bayesquake.errors.BayesquakeError`.
     """
 
     variables: Mapping[str, Variable]
@@ -161,8 +162,13 @@ def checked(schema, dataset, name="data set"):
         except OptionError as problem:
             if attribute in dataset.attrs:
                 raise schema.error(f"{name}: {problem}; correct it") from None
-    schema.require(dataset, name)
-    return dataset
+    try:
+        schema.require(dataset, name)
+    except BayesquakeError:
+        raise
+    except ValueError as problem:
+        raise schema.error(f"{name}: {problem}") from None
+    return dataset.transpose(*_dims(schema), ...)
 
 
 def prepared(schema):
@@ -405,7 +411,7 @@ def _own(schema, dataset, name, options):
     for variable, declared in schema.variables.items():
         found[variable].attrs = _described(declared) | found[variable].attrs
     found.attrs.setdefault("source", name)
-    return _hashed(schema, found.transpose(*_dims(schema)))
+    return _hashed(schema, found.transpose(*_dims(schema), ...))
 
 
 def _dims(schema):

@@ -23,7 +23,7 @@ import numpy as np
 
 from bayesquake.errors import PriorError, with_nearest
 
-__all__ = ["Prior", "fixed_sites", "log_priors", "read_priors", "resolve_priors"]
+__all__ = ["Prior", "fixed_sites", "log_priors", "read_priors", "resolve_priors", "resolved"]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -106,13 +106,20 @@ SUPPORT_DRAWS = 1000
 
 
 def resolve_priors(model, overrides=None):
-    """Return the priors of a model with the user's in place of the defaults.
+    """Return the priors of a model with the user's in place of the defaults, see `resolved`."""
+    return resolved(model.priors, overrides, model.name)
+
+
+def resolved(defaults, overrides=None, owner="the model"):
+    """Return priors with the user's in place of the defaults.
 
     Parameters
     ----------
-    model : bayesquake.model.model.Model
+    defaults : mapping of str to Prior
     overrides : mapping or path, optional
         Site name to `Prior`, NumPyro distribution or number, or a TOML file.
+    owner : str
+        Whose priors they are, for messages.
 
     Returns
     -------
@@ -123,7 +130,7 @@ def resolve_priors(model, overrides=None):
     PriorError
         A name is not a prior of the model, or a distribution cannot be used.
     """
-    priors = dict(model.priors)
+    priors = dict(defaults)
     if overrides is None:
         return priors
     if not isinstance(overrides, Mapping):
@@ -131,7 +138,7 @@ def resolve_priors(model, overrides=None):
     for site, prior in overrides.items():
         if site not in priors:
             raise PriorError(
-                f"{model.name} has no prior named {with_nearest([site], priors)}; choose from "
+                f"{owner} has no prior named {with_nearest([site], priors)}; choose from "
                 f"{', '.join(priors)}"
             )
         given = _given(site, prior)
@@ -145,7 +152,7 @@ def resolve_priors(model, overrides=None):
         )
         _check(site, priors[site], default)
     if priors and all(prior.fixes for prior in priors.values()):
-        raise PriorError(f"every parameter of {model.name} is fixed; leave at least one free")
+        raise PriorError(f"every parameter of {owner} is fixed; leave at least one free")
     return priors
 
 

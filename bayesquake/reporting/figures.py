@@ -28,6 +28,7 @@ __all__ = [
     "new_figure",
     "overlap",
     "prior_and_posterior",
+    "rows",
     "styled",
     "traces_and_ranks",
 ]
@@ -149,6 +150,18 @@ def marginal(axis, after, before):
     axis.plot(grid, density(before, grid), color=VERMILION, linestyle="--")
     axis.set(yticks=[], ylim=(0, None), xlim=(grid[0], grid[-1]))
     axis.spines["left"].set_visible(False)
+
+
+def rows(axis, draws, labels):
+    """Draw the mean of every quantity, (draw, quantity), with its 50 % and 90 % intervals and 0."""
+    place = np.arange(draws.shape[1])
+    for level, width in ((0.9, 1.5), (0.5, 4.0)):
+        low, high = np.quantile(draws, [0.5 - level / 2, 0.5 + level / 2], axis=0)
+        axis.hlines(place, low, high, color=BLUE, linewidth=width, alpha=0.7)
+    axis.plot(draws.mean(axis=0), place, "o", color=BLUE)
+    axis.axvline(0.0, color=GREY, linewidth=0.8)
+    axis.set_yticks(place, labels)
+    axis.invert_yaxis()
 
 
 def joint(axis, x, y, bins=48):

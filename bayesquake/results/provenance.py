@@ -101,8 +101,13 @@ def model_hash(model):
     """Return the SHA-256 of the sources in a model's folder that decide its draws."""
     digest = hashlib.sha256()
     for file in deciding_sources(model):
-        digest.update(file.name.encode() + b"\0" + file.read_bytes())
+        place = file.relative_to(_folder(model)).as_posix()
+        digest.update(place.encode() + b"\0" + file.read_bytes())
     return digest.hexdigest()
+
+
+def _folder(model):
+    return Path(inspect.getfile(inspect.unwrap(model.declare))).parent
 
 
 def deciding_sources(model):
@@ -115,25 +120,27 @@ def deciding_sources(model):
     for part in (model.coordinates, model.problems):
         if part is not None:
             deciding += [getattr(part, field.name) for field in dataclasses.fields(part)]
-    folder = Path(inspect.getfile(inspect.unwrap(model.declare))).parent
+    folder = _folder(model)
     waiting = {Path(inspect.getfile(inspect.unwrap(f))) for f in deciding if inspect.isroutine(f)}
     found: set[Path] = set()
     while waiting:
         file = waiting.pop()
-        if file.parent == folder and file not in found:
+        if file.is_relative_to(folder) and file not in found:
             found.add(file)
-            waiting |= _imported_beside(file)
+            waiting |= _imported_from(file)
     return sorted(found)
 
 
-def _imported_beside(file):
-    """Return the modules that a source file imports from its own folder."""
-    names: set[str] = set()
+def _imported_from(file):
+    """Return the modules that a source file imports relatively."""
+    found: set[Path] = set()
     for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
-        if isinstance(node, ast.ImportFrom) and node.level == 1:
-            names |= {node.module} if node.module else {alias.name for alias in node.names}
-    beside = {file.parent / f"{name}.py" for name in names}
-    return {path for path in beside if path.is_file()}
+        if isinstance(node, ast.ImportFrom) and node.level:
+            base = file.parents[node.level - 1]
+            module = base.joinpath(*(node.module or "").split("."))
+            found.add(module.with_suffix(".py"))
+            found |= {module / f"{alias.name}.py" for alias in node.names}
+    return {path for path in found if path.is_file()}
 
 
 def dataset_hash(dataset):

@@ -25,7 +25,8 @@ from bayesquake.batch.tiers import EXACT
 from bayesquake.batch.triage import triage_driver
 from bayesquake.inference.kernels.compilation import recorded_compilations
 from bayesquake.model.priors import resolve_priors
-from bayesquake.models.source_spectra import MODEL, TRIAGE
+from bayesquake.models.source_spectra import MODEL
+from bayesquake.models.source_spectra.problems import TRIAGE
 
 __all__ = ["measure"]
 

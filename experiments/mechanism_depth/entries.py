@@ -6,16 +6,16 @@ import jax
 import numpy as np
 import pandas as pd
 
-from bayesquake.models.orientation_dependence.estimation import (
+from bayesquake.models.orientation_dependence.physics.statistics import (
+    STATISTICS,
+    eigen_axes,
+    eigenvalues,
+)
+from bayesquake.models.orientation_dependence.results.estimation import (
     bootstrap,
     independence_tests,
     maximum_likelihood,
     permuted_ratios,
-)
-from bayesquake.models.orientation_dependence.statistics import (
-    STATISTICS,
-    eigen_axes,
-    eigenvalues,
 )
 
 from . import figures

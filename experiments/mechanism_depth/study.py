@@ -5,8 +5,7 @@ from pathlib import Path
 
 from bayesquake.experiments import entries
 from bayesquake.model.registry import load_model
-from bayesquake.models.orientation_dependence.arrays import prepare
-from bayesquake.models.orientation_dependence.data import ExchangedAxesWarning
+from bayesquake.models.orientation_dependence.data.mechanisms import ExchangedAxesWarning, prepare
 
 __all__ = ["CONFIG", "mechanism_arrays", "open_study"]
 

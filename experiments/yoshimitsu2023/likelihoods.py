@@ -26,8 +26,8 @@ from jax.scipy.special import digamma
 
 from bayesquake.model.capabilities import Problems
 from bayesquake.model.registry import load_model
-from bayesquake.models.source_spectra import independent
 from bayesquake.models.source_spectra.model import pair_location
+from bayesquake.models.source_spectra.problems import independent
 
 from . import figures
 from .study import PARAMETERS, coverage_error, draw_truth, pair_draws, recovery, simulate_pairs

@@ -11,7 +11,7 @@ from bayesquake.batch.tiers import triage
 from bayesquake.batch.triaged import TriageSettings
 from bayesquake.experiments import entries
 from bayesquake.model.registry import load_model
-from bayesquake.models.source_spectra import TRIAGE
+from bayesquake.models.source_spectra.problems import TRIAGE
 from bayesquake.targets.target import target
 
 __all__ = [

@@ -13,10 +13,11 @@ import xarray as xr
 from scipy.special import ndtr
 
 from bayesquake.errors import OptionError, SimulationError
-from bayesquake.model.priors import resolve_priors
+from bayesquake.model.priors import resolved
 
 from .gp import matern32
 from .grid import EARLIEST_DAYS
+from .priors import PRIORS
 
 __all__ = [
     "DESIGN",
@@ -130,20 +131,18 @@ def draw_parameters(rng, design, priors=None, given=None):
     OptionError
         A given name is not a parameter.
     """
-    from . import MODEL
-
-    resolved = resolve_priors(MODEL, priors)
+    chosen = resolved(PRIORS, priors, "aftershock_rate")
     given = dict(given or {})
-    unknown = set(given) - set(resolved) - {"mu"}
+    unknown = set(given) - set(chosen) - {"mu"}
     if unknown:
         raise OptionError(
             f"there is no parameter {', '.join(sorted(unknown))}; "
-            f"choose from {', '.join([*resolved, 'mu'])}"
+            f"choose from {', '.join([*chosen, 'mu'])}"
         )
-    keys = jax.random.split(jax.random.key(int(rng.integers(2**63))), len(resolved))
+    keys = jax.random.split(jax.random.key(int(rng.integers(2**63))), len(chosen))
     values = {
         name: float(prior.distribution().sample(key))
-        for (name, prior), key in zip(resolved.items(), keys, strict=True)
+        for (name, prior), key in zip(chosen.items(), keys, strict=True)
     } | given
     if "mu" in given:
         return {name: values[name] for name in values if name not in PROCESS}

@@ -29,11 +29,12 @@ from scipy.optimize import minimize
 from scipy.special import log_ndtr
 
 from bayesquake.errors import BayesquakeError, OptionError, PriorError
-from bayesquake.model.priors import read_priors, resolve_priors
+from bayesquake.model.priors import read_priors, resolved
 from bayesquake.physics.detection_function import log_detected_density, log_detected_fraction
 from bayesquake.physics.omori import log_exprel, omori_utsu_log_rate
 
 from .forecast import log_expected_count
+from .priors import PRIORS as DEFAULTS
 
 __all__ = ["TwoStageFit", "fit_two_stage"]
 
@@ -171,8 +172,6 @@ def fit_two_stage(dataset, *, priors=None):
 
 def two_stage_priors(overrides):
     """Return the four priors as NumPyro distributions, of p, ln c, β and ln σ."""
-    from . import MODEL
-
     if overrides is not None and not hasattr(overrides, "items"):
         overrides = read_priors(overrides)
     unknown = [name for name in overrides or {} if name not in PRIORS]
@@ -180,8 +179,8 @@ def two_stage_priors(overrides):
         raise PriorError(
             f"the two-stage fit has no prior named {unknown[0]!r}; choose from {', '.join(PRIORS)}"
         )
-    resolved = resolve_priors(MODEL, overrides)
-    return {name: resolved[name].distribution() for name in PRIORS}
+    chosen = resolved(DEFAULTS, overrides, "aftershock_rate")
+    return {name: chosen[name].distribution() for name in PRIORS}
 
 
 def smooth_detection(magnitude, priors):

@@ -10,7 +10,7 @@ import jax
 import numpy as np
 
 from bayesquake.errors import OptionError, SimulationError, SupercriticalError
-from bayesquake.model.priors import resolve_priors
+from bayesquake.model.priors import resolved
 
 from .arrays import prepare, reference_magnitude, sources_in_time
 from .background import make_field
@@ -21,6 +21,7 @@ from .immigrants import background_events
 from .model import log_subcritical
 from .parameters import NATURAL, SIMULATED, natural_values, scalar_sites, sites_of_natural
 from .projection import to_geographic
+from .quantities import PRIORS
 from .region import is_near
 
 __all__ = [
@@ -236,8 +237,6 @@ def draw_parameters(rng, design, priors=None, given=None):
     OptionError
         A given name is not a parameter of the form.
     """
-    from . import MODEL
-
     names = scalar_sites(**{name: design[name] for name in ("taper", "space", "field")})
     known = (set(names) | set(NATURAL)) - {"branching_ratio"}
     given = dict(given or {})
@@ -248,13 +247,13 @@ def draw_parameters(rng, design, priors=None, given=None):
             f"{', '.join(sorted(known))}"
         )
     given = sites_of_natural(given, taper=design["taper"])
-    resolved = resolve_priors(MODEL, priors)
+    chosen = resolved(PRIORS, priors, "event_classification")
     span = design["m_max"] - design["m_c"] + 0.5 * design["delta_m"]
     for _ in range(ATTEMPTS):
         key = jax.random.key(int(rng.integers(2**63)))
         keys = jax.random.split(key, len(names))
         drawn = {
-            name: float(resolved[name].distribution().sample(own))
+            name: float(chosen[name].distribution().sample(own))
             for name, own in zip(names, keys, strict=True)
         }
         values = natural_values(drawn | given, span)

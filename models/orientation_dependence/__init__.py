@@ -1,21 +1,18 @@
 """Whether, and how, the orientation of focal mechanisms depends on depth."""
 
-from bayesquake.model.capabilities import Coordinates
+from bayesquake.model.coordinates import around_mode
 from bayesquake.model.model import Model, Trial
 from bayesquake.model.priors import Prior
 
-from . import arrays, data, figures, outputs, simulate, whitening
-from .model import orientation_dependence
-from .quantities import QUANTITIES, calibrated
+from .data.mechanisms import prepare, read
+from .model import QUANTITIES, declare, design_of, draw, slopes
+from .physics.statistics import STATISTICS
+from .results.derived import complete
+from .results.figures import FIGURES
 
 __all__ = ["MODEL"]
 
-
-def recommended(prepared):
-    """Return the driver and settings: whitened coordinates need no dense metric."""
-    return {"driver": "nuts", "metric": "diagonal", "warmup": 300}
-
-
+UNTESTED = "weakly informative, untested"
 MODEL = Model(
     name="orientation_dependence",
     title="Dependence of focal-mechanism orientation on depth",
@@ -23,30 +20,21 @@ MODEL = Model(
         "Sei & Yano 2024, doi:10.3150/23-BEJ1687",
         "Arnold & Jupp 2013, Biometrika 100, 571-586",
     ),
-    declare=orientation_dependence,
-    priors={
-        "theta": Prior(
-            "Normal", (("loc", 0.0), ("scale", 3.0)), "1", "θ", "weakly informative, untested"
-        )
-    },
-    simulator=simulate.simulate,
-    read=data.read,
-    prepare=arrays.prepare,
+    declare=declare,
+    priors={"theta": Prior("Normal", {"loc": 0, "scale": 3}, "1", "θ", UNTESTED, ("stat",))},
     quantities=QUANTITIES,
-    calibrated=calibrated,
-    recommended=recommended,
-    complete=outputs.complete,
-    figures=figures.FIGURES,
-    design=simulate.DESIGN,
-    coordinates=Coordinates(
-        whitening.condition, whitening.forward, whitening.inverse, whitening.initial
-    ),
-    replicator=simulate.replicate,
+    read=read,
+    prepare=prepare,
+    draw=draw,
+    design_of=design_of,
+    lengths=lambda design: {"stat": len(STATISTICS[design["statistic"]].terms)},
+    # In coordinates around the mode no dense metric is needed.
+    recommended=lambda arrays: {"driver": "nuts", "metric": "diagonal", "warmup": 300},
+    complete=complete,
+    figures=FIGURES,
+    coordinates=around_mode(slopes),
     trials=(
         Trial({"events": 16}),
-        Trial(
-            {"events": 16, "statistic": "von_mises"},
-            {"statistic": "von_mises"},
-        ),
+        Trial({"events": 16, "statistic": "von_mises"}, {"statistic": "von_mises"}),
     ),
 )

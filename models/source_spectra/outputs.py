@@ -13,7 +13,6 @@ import numpy as np
 import xarray as xr
 
 from bayesquake.batch.convergence import convergence
-from bayesquake.model.priors import resolve_priors
 
 from .arrays import in_form, stress_drop_options
 from .dispersion import discrepancy, discrepancy_cumulants, tail_probability
@@ -25,6 +24,7 @@ from .model import (
     pair_spectra,
 )
 from .noise import draw_log_expected
+from .priors import PRIORS
 from .quantities import QUANTITIES
 from .simulate import draw_log_ratio, generator
 from .spectrum import RUPTURE_MODELS, log_stress_drop
@@ -262,9 +262,7 @@ def _band(dataset):
 
 
 def _prior_sds(priors):
-    from . import MODEL
-
-    priors = resolve_priors(MODEL) if priors is None else priors
+    priors = PRIORS if priors is None else priors
     return {
         name: float(priors[name].distribution().variance) ** 0.5 for name in ("ln_fc1", "dln_fc")
     }

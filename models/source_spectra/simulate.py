@@ -12,8 +12,9 @@ import xarray as xr
 
 from bayesquake.errors import OptionError
 from bayesquake.io.catalog import content_hash
-from bayesquake.model.priors import resolve_priors
+from bayesquake.model.priors import resolved
 
+from .priors import PRIORS
 from .spectrum import RUPTURE_MODELS, SHAPES, STRESS_DROP_FACTOR, log_source_spectrum
 
 __all__ = ["DESIGN", "log_chi_square_share", "replicate", "simulate", "simulate_arrays"]
@@ -216,9 +217,8 @@ def _nu_max(design):
 
 def _values(key, design, given, priors):
     """Return the parameters in arrays, those not given drawn from the prior."""
-    from . import MODEL
-
-    priors = {name: prior.distribution() for name, prior in resolve_priors(MODEL, priors).items()}
+    chosen = resolved(PRIORS, priors, "source_spectra")
+    priors = {name: prior.distribution() for name, prior in chosen.items()}
     if unknown := set(given) - set(priors):
         raise OptionError(
             f"there is no parameter {', '.join(sorted(unknown))}; choose from {', '.join(priors)}"

@@ -5,7 +5,7 @@ import pytest
 from obspy.imaging.beachball import aux_plane
 
 from bayesquake.model.registry import load_model
-from bayesquake.models.orientation_dependence.data import ExchangedAxesWarning
+from bayesquake.models.orientation_dependence.data.mechanisms import ExchangedAxesWarning
 
 
 @pytest.fixture(scope="session")

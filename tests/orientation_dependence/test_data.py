@@ -10,18 +10,21 @@ from obspy.core.event import (
     Origin,
 )
 
-from bayesquake.errors import (
-    BayesquakeError,
+from bayesquake.errors import BayesquakeError, OptionError
+from bayesquake.io.datasets import labelled
+from bayesquake.model.registry import load_model
+from bayesquake.models.orientation_dependence.data.mechanisms import (
+    DATA,
+    ExchangedAxesWarning,
+    prepare,
+)
+from bayesquake.models.orientation_dependence.errors import (
     DegenerateMarginalError,
     InconsistentPlanesError,
     MechanismFormatError,
-    OptionError,
     OrientationError,
     SinkhornError,
 )
-from bayesquake.model.registry import load_model
-from bayesquake.models.orientation_dependence.arrays import prepare
-from bayesquake.models.orientation_dependence.data import ExchangedAxesWarning, as_dataset
 
 read = load_model("orientation_dependence").read
 HEADER = "time,latitude,longitude,depth,M,Mw,strike1,dip1,slip1,strike2,dip2,slip2"
@@ -30,6 +33,11 @@ ROWS = [
     "36:33.2,37:50.8,142:32.0,42km,4.7,4.7,121,44,122,260,54,63",
     "10:00.0,36:00.0,141:00.0,30 km,5.0,5.1,0,45,90,180,45,90",
 ]
+
+
+def mechanisms_of(frame, depth):
+    """Return frames and depths as a data set of the model."""
+    return labelled(DATA, {"frame": frame, "depth": depth})
 
 
 def csv(tmp_path, rows=ROWS, header=HEADER):
@@ -86,11 +94,11 @@ def test_an_obspy_catalogue_is_read(tmp_path, catalog):
 
 
 def test_an_obspy_event_without_planes_or_depth_is_refused(catalog):
-    catalog[1].origins = []
-    with pytest.raises(MechanismFormatError, match=r"event 1 .* no depth"):
+    origins, catalog[1].origins = catalog[1].origins, []
+    with pytest.raises(MechanismFormatError, match=r"event 1 .*depth is missing"):
         read(catalog)
-    catalog[0].focal_mechanisms = []
-    with pytest.raises(MechanismFormatError, match=r"event 0 .* nodal planes"):
+    catalog[1].origins, catalog[0].focal_mechanisms = origins, []
+    with pytest.raises(MechanismFormatError, match=r"event 0 .*strike1 is missing"):
         read(catalog)
 
 
@@ -126,7 +134,7 @@ def test_constant_depth_is_refused(tmp_path):
 def test_one_orientation_is_refused():
     frame = np.tile(np.eye(3)[:2], (5, 1, 1))
     with pytest.raises(DegenerateMarginalError, match="one orientation"):
-        prepare(as_dataset(frame, np.arange(5.0)))
+        prepare(mechanisms_of(frame, np.arange(5.0)))
 
 
 def test_a_missing_column_and_too_few_rows_are_refused(tmp_path):
@@ -149,13 +157,18 @@ def test_changed_frames_of_a_data_set_are_refused(tmp_path):
     dataset = read(csv(tmp_path))
     with pytest.raises(InconsistentPlanesError, match="event 0"):
         read(dataset.assign(frame=1.1 * dataset["frame"]))
-    with pytest.raises(MechanismFormatError, match="not finite"):
+    with pytest.raises(MechanismFormatError, match="depth = nan is no finite"):
         read(dataset.assign(depth=dataset["depth"] * np.nan))
 
 
 def test_an_unknown_statistic_is_refused(tmp_path):
     with pytest.raises(OptionError, match="frame_bingham"):
         prepare(read(csv(tmp_path)), statistic="watson")
+
+
+def test_an_unknown_way_to_tell_the_axes_is_refused(tmp_path):
+    with pytest.raises(OptionError, match="moment_tensor"):
+        read(csv(tmp_path), axes="nodal")
 
 
 @pytest.mark.parametrize(

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 import xarray as xr
 
-from bayesquake.models.orientation_dependence.figures import axes_title, lower_hemisphere
+from bayesquake.models.orientation_dependence.results.figures import axes_title
+from bayesquake.reporting.net import lower_hemisphere
 
 
 @pytest.mark.parametrize(

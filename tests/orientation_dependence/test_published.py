@@ -4,16 +4,16 @@ import jax
 import numpy as np
 import pytest
 
-from bayesquake.models.orientation_dependence.arrays import prepare
-from bayesquake.models.orientation_dependence.estimation import (
-    bootstrap,
-    independence_tests,
-    maximum_likelihood,
-)
-from bayesquake.models.orientation_dependence.statistics import (
+from bayesquake.models.orientation_dependence.data.mechanisms import prepare
+from bayesquake.models.orientation_dependence.physics.statistics import (
     STATISTICS,
     eigen_axes,
     eigenvalues,
+)
+from bayesquake.models.orientation_dependence.results.estimation import (
+    bootstrap,
+    independence_tests,
+    maximum_likelihood,
 )
 
 PUBLISHED = np.array([[3.915, -1.018], [1.002, -1.178]])

@@ -6,9 +6,9 @@ import pytest
 
 from bayesquake.errors import OptionError
 from bayesquake.model.registry import load_model
-from bayesquake.models.orientation_dependence.arrays import prepare
-from bayesquake.models.orientation_dependence.estimation import maximum_likelihood
-from bayesquake.models.orientation_dependence.simulate import random_frames, swap
+from bayesquake.models.orientation_dependence.data.mechanisms import prepare
+from bayesquake.models.orientation_dependence.physics.pairing import random_frames, swap
+from bayesquake.models.orientation_dependence.results.estimation import maximum_likelihood
 
 MODEL = load_model("orientation_dependence")
 

@@ -18,16 +18,9 @@ import jax
 import jax.numpy as jnp
 from jax.scipy.special import logsumexp
 
-from bayesquake.errors import SinkhornError
+from ..errors import SinkhornError
 
-__all__ = [
-    "TOLERANCE",
-    "Potentials",
-    "log_dual",
-    "potential_slopes",
-    "potentials",
-    "require_converged",
-]
+__all__ = ["TOLERANCE", "log_dual", "potential_slopes", "potentials", "require_converged"]
 
 TOLERANCE = 1e-10
 """Largest relative error of a row's marginal at convergence."""
@@ -47,18 +40,13 @@ class Potentials(NamedTuple):
 
 @jax.custom_jvp
 def potentials(log_kernel, weights):
-    """Return the potentials that give the coupling its marginals.
+    """Return the `Potentials`, with Σ w g = 0, that give the coupling its marginals.
 
     Parameters
     ----------
     log_kernel : (n, n)
     weights : (n,)
         Both marginals; they sum to 1 and may be 0.
-
-    Returns
-    -------
-    Potentials
-        With Σ w g = 0.
     """
     log_w = jnp.log(weights)
 
@@ -81,8 +69,7 @@ def potentials(log_kernel, weights):
         error = jnp.max(jnp.abs(rows * (kernel @ (weights * scale)) - 1.0))
         return g + jnp.log(scale), error, rounds + 1
 
-    start = (jnp.zeros_like(weights), jnp.inf, 0)
-    g, error, _ = jax.lax.while_loop(unfinished, one_round, start)
+    g, error, _ = jax.lax.while_loop(unfinished, one_round, (jnp.zeros_like(weights), jnp.inf, 0))
     g = g - weights @ g
     f = -logsumexp(log_kernel + (g + log_w), axis=1)
     return Potentials(f, g, error)
@@ -101,7 +88,7 @@ def _potentials_jvp(primals, tangents):
 
 
 def potential_slopes(density, weights, r, c):
-    """Return the derivatives of the potentials along directions of the log kernel.
+    """Return the derivatives of f and g along directions of the log kernel, (n, direction).
 
     Parameters
     ----------
@@ -110,10 +97,6 @@ def potential_slopes(density, weights, r, c):
     weights : (n,)
     r, c : (n, direction)
         Means of the direction over the columns of each row, and over the rows of each column.
-
-    Returns
-    -------
-    df, dg : (n, direction)
     """
     to_rows, to_columns = density * weights, (weights[:, None] * density).T
     # The marginal equations are singular along constants; 1 wᵀ picks the solution Σ w g = 0.
@@ -126,16 +109,8 @@ def potential_slopes(density, weights, r, c):
 def log_dual(log_kernel, weights):
     r"""Return :math:`\sum_i w_i (K_{ii} + f_i + g_i)`, the mean log density ratio of the pairs.
 
-    Parameters
-    ----------
-    log_kernel : (n, n)
-        Rows and columns in the order of the observed pairs.
-    weights : (n,)
-
-    Returns
-    -------
-    scalar
-        Minus infinity where the iteration does not converge.
+    Rows and columns of the log kernel (n, n) are in the order of the observed pairs. The value is
+    minus infinity where the iteration does not converge.
     """
     return _dual_value(log_kernel, weights, potentials(log_kernel, weights))
 
@@ -158,18 +133,11 @@ def _log_dual_jvp(primals, tangents):
 
 
 def require_converged(log_kernel, weights):
-    """Return the potentials.
-
-    Raises
-    ------
-    SinkhornError
-        The iteration did not reach `TOLERANCE`, or the kernel is not finite.
-    """
-    solution = jax.jit(potentials)(log_kernel, weights)
-    if not solution.error <= TOLERANCE:
+    """Raise `SinkhornError` where the iteration does not reach `TOLERANCE`."""
+    error = float(jax.jit(potentials)(log_kernel, weights).error)
+    if not error <= TOLERANCE:
         raise SinkhornError(
             f"the adjusting functions did not converge in {MAX_ROUNDS * (INNER_STEPS + 1)} "
-            f"Sinkhorn iterations (marginal error {float(solution.error):.1e}, limit "
-            f"{TOLERANCE:g}); the dependence is too strong: use a narrower prior of theta"
+            f"Sinkhorn iterations (marginal error {error:.1e}, limit {TOLERANCE:g}); the "
+            "dependence is too strong: use a narrower prior of theta"
         )
-    return solution

@@ -16,17 +16,7 @@ from collections.abc import Callable
 import jax.numpy as jnp
 import numpy as np
 
-from bayesquake.errors import OptionError
-
-__all__ = [
-    "STATISTICS",
-    "Statistic",
-    "bingham",
-    "bingham_form",
-    "eigen_axes",
-    "eigenvalues",
-    "statistic_named",
-]
+__all__ = ["STATISTICS", "Statistic", "bingham", "bingham_form", "eigen_axes", "eigenvalues"]
 
 PRODUCTS = ("xx", "xy", "xz", "yy", "yz")
 
@@ -86,22 +76,15 @@ def plunge(axis):
     return np.arcsin(np.clip(np.abs(axis[:, 2:]), 0.0, 1.0))
 
 
-def of_both(statistic):
-    """Return the statistic of P followed by that of T."""
-    return lambda frame: np.hstack([statistic(frame[:, 0]), statistic(frame[:, 1])])
-
-
-def of_one(statistic, place):
-    """Return the statistic of the axis at a place of the frame."""
-    return lambda frame: statistic(frame[:, place])
-
-
 def _statistic(of_axis, names, axes, blocks):
-    width = len(names)
-    terms = tuple(f"{axis}_{name}" for axis in axes for name in names)
-    parts = tuple((axis, tuple(range(width * i, width * (i + 1)))) for i, axis in enumerate(axes))
-    of_frames = of_both(of_axis) if len(axes) == 2 else of_one(of_axis, "PT".index(axes[0]))
-    return Statistic(of_frames, terms, axes if blocks else (), parts)
+    """Return a statistic of one axis taken of P, of T, or of one after the other."""
+    width, places = len(names), ["PT".index(axis) for axis in axes]
+    return Statistic(
+        of_frames=lambda frame: np.hstack([of_axis(frame[:, place]) for place in places]),
+        terms=tuple(f"{axis}_{name}" for axis in axes for name in names),
+        blocks=axes if blocks else (),
+        parts=tuple((x, tuple(range(width * i, width * (i + 1)))) for i, x in enumerate(axes)),
+    )
 
 
 STATISTICS = {
@@ -114,27 +97,8 @@ STATISTICS = {
 """By name: both axes; one axis; azimuths as axial angles; plunges."""
 
 
-def statistic_named(name):
-    """Return the statistic of that name.
-
-    Raises
-    ------
-    OptionError
-        There is none.
-    """
-    if name not in STATISTICS:
-        raise OptionError(f"statistic = {name!r} is unknown; choose from {', '.join(STATISTICS)}")
-    return STATISTICS[name]
-
-
 def eigenvalues(theta, forms):
-    """Return the largest and smallest eigenvalue of A less the middle one, (block, rank).
-
-    Parameters
-    ----------
-    theta : (stat,)
-    forms : (block, xyz, xyz, stat)
-    """
+    """Return the largest and smallest eigenvalue of A less the middle one, (block, rank)."""
     values = jnp.linalg.eigvalsh(forms @ theta)
     return values[:, jnp.array([2, 0])] - values[:, 1:2]
 

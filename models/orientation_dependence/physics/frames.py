@@ -11,7 +11,7 @@ both downward (normal faults) it is T. `frames_of_planes` offers both readings.
 
 import numpy as np
 
-from bayesquake.errors import InconsistentPlanesError, OptionError
+from ..errors import InconsistentPlanesError
 
 __all__ = ["AXES", "LARGEST_COSINE", "fault_normal", "frames_of_planes", "slip_vector"]
 
@@ -27,37 +27,20 @@ parallel; the first check does not see a wrong rake of plane 2."""
 
 
 def slip_vector(strike, dip, rake):
-    """Return the unit slip vector of the hanging wall, (..., xyz).
-
-    Parameters
-    ----------
-    strike, dip, rake : array_like
-        Degrees.
-    """
+    """Return the unit slip vector of the hanging wall, (..., xyz), from angles in degrees."""
     f, e, lam = np.radians(strike), np.radians(dip), np.radians(rake)
-    return np.stack(
-        [
-            np.cos(lam) * np.cos(f) + np.sin(lam) * np.cos(e) * np.sin(f),
-            np.cos(lam) * np.sin(f) - np.sin(lam) * np.cos(e) * np.cos(f),
-            -np.sin(lam) * np.sin(e),
-        ],
-        axis=-1,
-    )
+    north = np.cos(lam) * np.cos(f) + np.sin(lam) * np.cos(e) * np.sin(f)
+    east = np.cos(lam) * np.sin(f) - np.sin(lam) * np.cos(e) * np.cos(f)
+    return np.stack([north, east, -np.sin(lam) * np.sin(e)], axis=-1)
 
 
 def fault_normal(strike, dip):
-    """Return the unit normal from the footwall into the hanging wall, (..., xyz).
-
-    Parameters
-    ----------
-    strike, dip : array_like
-        Degrees.
-    """
+    """Return the unit normal from the footwall into the hanging wall, (..., xyz)."""
     f, e = np.radians(strike), np.radians(dip)
     return np.stack([-np.sin(e) * np.sin(f), np.sin(e) * np.cos(f), -np.cos(e)], axis=-1)
 
 
-def frames_of_planes(first, second, axes="slip_vectors", names=None):
+def frames_of_planes(first, second, axes="slip_vectors", where="event {}".format):
     """Return the frames of focal mechanisms and which of them the convention exchanges.
 
     Parameters
@@ -66,8 +49,8 @@ def frames_of_planes(first, second, axes="slip_vectors", names=None):
         Strike, dip and rake (degrees) of the two nodal planes.
     axes : str
         One of `AXES`.
-    names : sequence of str, optional
-        What to call the events in messages.
+    where : callable
+        ``position -> str``, what to call an event in messages.
 
     Returns
     -------
@@ -80,38 +63,31 @@ def frames_of_planes(first, second, axes="slip_vectors", names=None):
     InconsistentPlanesError
         The slip vectors of two planes are not at right angles, or that of plane 2 is not along
         the normal of plane 1.
-    OptionError
-        ``axes`` is unknown.
     """
-    if axes not in AXES:
-        raise OptionError(f"axes = {axes!r} must be one of {', '.join(AXES)}")
     first, second = np.asarray(first, float), np.asarray(second, float)
     v1, v2 = slip_vector(*first.T), slip_vector(*second.T)
     cosine = (v1 * v2).sum(axis=-1)
-    wrong = np.flatnonzero(np.abs(cosine) > LARGEST_COSINE)
-    if wrong.size:
-        i = wrong[0]
-        where = f"event {i}" if names is None else names[i]
-        raise InconsistentPlanesError(
-            f"{where}: the slip vectors of its two nodal planes meet at "
-            f"{np.degrees(np.arccos(np.abs(cosine[i]))):.1f} degrees instead of 90; "
-            "correct the strike, dip and rake of its planes or leave the event out"
-        )
     along_normal = (fault_normal(*first.T[:2]) * v2).sum(axis=-1)
-    wrong = np.flatnonzero(np.abs(along_normal) < SMALLEST_ALONG_NORMAL)
-    if wrong.size:
-        i = wrong[0]
-        where = f"event {i}" if names is None else names[i]
-        raise InconsistentPlanesError(
-            f"{where}: the slip vector of its second nodal plane is "
-            f"{np.degrees(np.arccos(np.abs(along_normal[i]))):.0f} degrees from the normal of the "
-            "first; correct the strike, dip and rake of its planes or leave the event out"
-        )
+    meet = "the slip vectors of its two nodal planes meet at {:.1f} degrees instead of 90"
+    leave = (
+        "the slip vector of its second nodal plane is {:.1f} degrees from the normal of the first"
+    )
+    require_none(np.abs(cosine) > LARGEST_COSINE, meet, cosine, where)
+    require_none(np.abs(along_normal) < SMALLEST_ALONG_NORMAL, leave, along_normal, where)
     v2 = v2 - cosine[:, None] * v1
     v2 = v2 / np.linalg.norm(v2, axis=-1, keepdims=True)
-    difference, total = (v1 - v2) / np.sqrt(2), (v1 + v2) / np.sqrt(2)
+    frame = np.stack([v1 - v2, v1 + v2], axis=1) / np.sqrt(2)
     exchanged = along_normal < 0
-    frame = np.stack([difference, total], axis=1)
     if axes == "moment_tensor":
         frame[exchanged] = frame[exchanged, ::-1]
     return frame, exchanged
+
+
+def require_none(wrong, fault, cosine, where):
+    """Raise an error that names the first event whose planes are at fault, and their angle."""
+    if wrong.any():
+        i = int(np.argmax(wrong))
+        raise InconsistentPlanesError(
+            f"{where(i)}: {fault.format(np.degrees(np.arccos(np.abs(cosine[i]))))}; correct the "
+            "strike, dip and rake of its planes or leave the event out"
+        )

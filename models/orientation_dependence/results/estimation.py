@@ -9,32 +9,17 @@ from scipy.stats import chi2
 
 from bayesquake.inference.kernels.newton import newton_mode
 
-from .likelihood import log_kernel, slopes
-from .sinkhorn import require_converged
+from ..model import log_kernel, slopes
+from ..physics.sinkhorn import require_converged
 
-__all__ = [
-    "Maximum",
-    "bootstrap",
-    "independence_tests",
-    "maximum_likelihood",
-    "permuted_ratios",
-]
+__all__ = ["Maximum", "bootstrap", "independence_tests", "maximum_likelihood", "permuted_ratios"]
 
 TOLERANCE = 1e-6
 """Distance to the maximum, in standard errors, from which the last Newton step is made."""
 
 
 class Maximum(NamedTuple):
-    """A maximum of l.
-
-    Attributes
-    ----------
-    theta : (stat,)
-    covariance : (stat, stat)
-        Inverse of the negative Hessian.
-    log_likelihood : scalar
-        Its excess over independence.
-    """
+    """A maximum of l: θ (stat,), the inverse of the negative Hessian (stat, stat), and l there."""
 
     theta: Any
     covariance: Any
@@ -57,11 +42,7 @@ _maxima = jax.jit(jax.vmap(maximum, (None, 0)))
 
 
 def maximum_likelihood(data):
-    """Return the maximum of l over all of θ.
-
-    Parameters
-    ----------
-    data : arrays.MechanismArrays
+    """Return the `Maximum` of l over all of θ.
 
     Raises
     ------
@@ -79,7 +60,7 @@ def independence_tests(data, parts):
 
     Parameters
     ----------
-    data : arrays.MechanismArrays
+    data : data.mechanisms.MechanismArrays
     parts : sequence of (str, tuple of int)
         Names and components.
 
@@ -104,19 +85,12 @@ def independence_tests(data, parts):
 def bootstrap(key, data, replicates):
     """Return maxima of l of mechanisms drawn with replacement, (replicate, stat).
 
-    Parameters
-    ----------
-    key : jax.random.key
-    data : arrays.MechanismArrays
-    replicates : int
-
-    Notes
-    -----
     Depths keep their standardisation. A resampled set without a maximum gives NaN.
     """
     n = int(np.count_nonzero(data.weights))
-    chosen = jax.random.randint(key, (replicates, n), 0, n)
-    return np.asarray(_resampled(data, chosen))
+    chosen = np.asarray(jax.random.randint(key, (replicates, n), 0, n))
+    rows = np.pad(chosen, ((0, 0), (0, len(data.z) - n)))
+    return np.asarray(_rearranged(data, rows, rows).theta)
 
 
 def permuted_ratios(seed, data, permutations):
@@ -124,38 +98,21 @@ def permuted_ratios(seed, data, permutations):
 
     Against them the observed ratio has an exact p-value. That of chi-square is too small where
     the statistics are skewed.
-
-    Parameters
-    ----------
-    seed : int
-    data : arrays.MechanismArrays
-    permutations : int
     """
     n = int(np.count_nonzero(data.weights))
-    rng = np.random.default_rng(seed)
-    orders = rng.permuted(np.tile(np.arange(n), (permutations, 1)), axis=1)
-    padding = np.tile(np.arange(n, len(data.z)), (permutations, 1))
-    return np.asarray(_permuted(data, np.hstack([orders, padding])))
+    rows = np.tile(np.arange(len(data.z)), (permutations, 1))
+    orders = np.random.default_rng(seed).permuted(rows[:, :n], axis=1)
+    depths = np.hstack([orders, rows[:, n:]])
+    return 2 * np.asarray(_rearranged(data, rows, depths).log_likelihood)
 
 
 @jax.jit
-def _permuted(data, orders):
-    every = jnp.ones(data.s.shape[-1])
+def _rearranged(data, frames, depths):
+    """Return the maxima of l with frames and depths in other orders, (set, event) of places."""
 
-    def ratio(order):
-        return 2 * maximum(data._replace(z=data.z[order]), every).log_likelihood
-
-    return jax.lax.map(ratio, orders)
-
-
-@jax.jit
-def _resampled(data, chosen):
-    padding = len(data.z) - chosen.shape[1]
-
-    def one(rows):
-        rows = jnp.pad(rows, (0, padding))
-        resampled = data._replace(s=data.s[rows], z=data.z[rows])
-        return maximum(resampled, jnp.ones(data.s.shape[-1])).theta
+    def one(places):
+        frame, depth = places
+        return maximum(data._replace(s=data.s[frame], z=data.z[depth]), jnp.ones(data.s.shape[-1]))
 
     # One after the other: batched factorisations are ten times slower on a processor.
-    return jax.lax.map(one, chosen)
+    return jax.lax.map(one, (frames, depths))

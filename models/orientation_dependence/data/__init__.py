@@ -1,0 +1,1 @@
+"""What the model reads, and the arrays that it makes of it."""

@@ -1,0 +1,1 @@
+"""Frames of mechanisms, their statistics, and couplings of two marginals."""
