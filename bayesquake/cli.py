@@ -356,7 +356,7 @@ def demo(
         numbers = [f"{x:.3f}" for x in (true, row["mean"], row["sd"], row["q5"], row["q95"])]
         table.add_row(name, *numbers, row["unit"])
     console.print(table)
-    print_forecast(result)
+    print_tables(model, result)
     print_checks(result)
     write_netcdf(result, folder / "posterior.nc")
     write_report(result, folder / "report.html")
@@ -380,22 +380,14 @@ DEMO_PARAMETERS = {
 }
 
 
-def print_forecast(result):
-    """Print the forecast counts of a result."""
-    forecast = result["posterior_predictive"]["forecast_count"]
-    table = Table("window (day)", "magnitude", "mean", "median", "95 %", title="Forecast")
-    for i in range(forecast.sizes["window"]):
-        for j in range(forecast.sizes["mag_threshold"]):
-            cell = forecast.isel(window=i, mag_threshold=j)
-            low, median, high = cell.quantile([0.025, 0.5, 0.975]).to_numpy()
-            table.add_row(
-                f"{float(cell.window_start):g} to {float(cell.window_end):g}",
-                f"above {float(cell.mag_threshold):g}",
-                f"{float(cell.mean()):.1f}",
-                f"{median:.0f}",
-                f"{low:.0f} to {high:.0f}",
-            )
-    console.print(table)
+def print_tables(model, result):
+    """Print the model's own tables of a result."""
+    for title, tabulate in model.tables.items():
+        cells = tabulate(result)
+        table = Table(cells.index.name, *cells.columns, title=title)
+        for row in cells.itertuples():
+            table.add_row(*row)
+        console.print(table)
 
 
 def print_checks(result):

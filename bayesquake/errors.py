@@ -9,26 +9,17 @@ import difflib
 
 __all__ = [
     "BayesquakeError",
-    "BelowCompletenessError",
     "CatalogError",
-    "CatalogTimeError",
     "DatasetError",
     "DriverError",
-    "DuplicateEventError",
-    "EmptyWindowError",
     "InitialPointError",
-    "MissingMagnitudeBinError",
     "ModelNotFoundError",
     "ModelUnavailableError",
     "OptionError",
-    "OutsidePolygonError",
-    "PolygonError",
     "PriorError",
     "ReferencePosteriorError",
     "ResultError",
     "SimulationError",
-    "SpectraError",
-    "SupercriticalError",
     "with_nearest",
 ]
 
@@ -41,44 +32,12 @@ class CatalogError(BayesquakeError):
     """An earthquake catalogue cannot be read or breaks a model's conditions."""
 
 
-class CatalogTimeError(CatalogError):
-    """Origin times are missing, out of order or contradict the window."""
-
-
-class BelowCompletenessError(CatalogError):
-    """Events lie below the magnitude of completeness."""
-
-
-class MissingMagnitudeBinError(CatalogError):
-    """The step to which magnitudes are rounded is not stated."""
-
-
-class DuplicateEventError(CatalogError):
-    """Two events bear one identifier."""
-
-
-class OutsidePolygonError(CatalogError):
-    """Target events lie outside the target region."""
-
-
-class EmptyWindowError(CatalogError):
-    """The window has no length or holds no target events."""
-
-
 class DatasetError(BayesquakeError):
     """A table or data set cannot be read or breaks a model's conditions."""
 
 
-class PolygonError(BayesquakeError):
-    """A polygon cannot be read, crosses itself or has no area."""
-
-
 class OptionError(BayesquakeError):
     """An option is unknown or its value makes no sense."""
-
-
-class SpectraError(BayesquakeError, ValueError):
-    """Waveforms, picks or spectra cannot be read or break a model's conditions."""
 
 
 class PriorError(BayesquakeError):
@@ -103,10 +62,6 @@ class InitialPointError(BayesquakeError):
 
 class SimulationError(BayesquakeError):
     """A simulator cannot produce a data set for the given parameters."""
-
-
-class SupercriticalError(SimulationError):
-    """Events would have one offspring or more each, and the sequence would never end."""
 
 
 class ResultError(BayesquakeError):

@@ -122,6 +122,8 @@ class Model:
         given those of the fit.
     figures : mapping of str to callable
         Title to ``(result) -> matplotlib.figure.Figure``, in order of the report.
+    tables : mapping of str to callable
+        Title to ``(result) -> pandas.DataFrame`` of texts, whose index has a name.
     answers : callable, optional
         ``(result) -> dict`` of what the report says first: question to answer, both one line
         of text.
@@ -158,6 +160,7 @@ class Model:
     recommended: Callable = nuts_by_default
     complete: Callable = nothing_derived
     figures: Mapping[str, Callable] = dataclasses.field(default_factory=dict)
+    tables: Mapping[str, Callable] = dataclasses.field(default_factory=dict)
     answers: Callable | None = None
     coordinates: Coordinates | None = None
     folds: Folds | None = None

@@ -30,7 +30,6 @@ __all__ = ["report"]
 
 DOTS_PER_INCH = 120
 TRACES_IN_A_FIGURE = 8
-FORECAST_LEVEL = 0.95
 ABSENT = "–"
 IN_OWN_SECTIONS = ("configuration", "package_versions", "references", "model_title")
 
@@ -118,8 +117,7 @@ def _render(result):
             {"title": title, "caption": _caption(draw), "png": _png(draw(result))}
             for title, draw in (model.figures if own else {}).items()
         ],
-        forecasts=list(_forecasts(result)),
-        forecast_percent=f"{FORECAST_LEVEL:.0%}".replace("%", " %"),
+        tables=list(_tables(result, model.tables if own else {})),
         limits=Markup(_limits(model.name)),
         provenance=[
             (name, value) for name, value in result.attrs.items() if name not in IN_OWN_SECTIONS
@@ -262,38 +260,16 @@ def _sensitivity(result):
         }
 
 
-def _forecasts(result):
-    """Yield a row for every window and magnitude threshold of the forecast counts."""
-    if "posterior_predictive" not in result.children:
-        return
-    predictive = result["posterior_predictive"].to_dataset()
-    counts = predictive.get("forecast_count")
-    if counts is None or not {"window", "mag_threshold"} <= set(counts.dims):
-        return
-    observed = predictive.get(
-        "forecast_observed", result["observed_data"].to_dataset().get("forecast_observed")
-    )
-    tail = (1 - FORECAST_LEVEL) / 2
-    for window in range(counts.sizes["window"]):
-        for threshold in range(counts.sizes["mag_threshold"]):
-            cell = {"window": window, "mag_threshold": threshold}
-            chosen = counts.isel(cell)
-            draws = np.ravel(chosen.to_numpy())
-            low, median, high = np.quantile(
-                draws, [tail, 0.5, 1 - tail], method="inverted_cdf"
-            ).astype(int)
-            yield {
-                "start": _number(chosen["window_start"].item()),
-                "end": _number(chosen["window_end"].item()),
-                "unit": chosen["window_start"].attrs.get("units", ""),
-                "threshold": _number(chosen["mag_threshold"].item()),
-                "mean": _number(draws.mean()),
-                "median": median,
-                "low": low,
-                "high": high,
-                "any": f"{np.mean(draws > 0):.3f}",
-                "observed": None if observed is None else _number(observed.isel(cell).item()),
-            }
+def _tables(result, tables):
+    """Yield title, caption, heads and rows of the model's own tables."""
+    for title, tabulate in tables.items():
+        table = tabulate(result)
+        yield {
+            "title": title,
+            "caption": _caption(tabulate),
+            "heads": [table.index.name, *table.columns],
+            "rows": list(table.itertuples()),
+        }
 
 
 def _number(value, digits=4):

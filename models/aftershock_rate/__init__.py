@@ -7,6 +7,7 @@ from . import data, figures, grid, outputs, simulate, whitening
 from .model import aftershock_rate
 from .priors import PRIORS
 from .quantities import QUANTITIES, calibrated
+from .tables import TABLES
 
 __all__ = ["MODEL"]
 
@@ -43,6 +44,7 @@ MODEL = Model(
     recommended=recommended,
     complete=outputs.complete,
     figures=figures.FIGURES,
+    tables=TABLES,
     design=simulate.DESIGN,
     coordinates=Coordinates(
         whitening.condition,

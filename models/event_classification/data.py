@@ -15,19 +15,18 @@ from typing import NamedTuple
 import numpy as np
 import xarray as xr
 
-from bayesquake.errors import (
-    BelowCompletenessError,
-    CatalogError,
-    CatalogTimeError,
-    EmptyWindowError,
-    MissingMagnitudeBinError,
-    OptionError,
-    OutsidePolygonError,
-)
+from bayesquake.errors import CatalogError, OptionError
 from bayesquake.io.catalog import count_from, days_after, iso_time, read_catalog
 
 from .caution import warn_of_suspect
 from .dataset import ATTRIBUTES, EARTH_RADIUS_KM, event_dataset, is_event_dataset
+from .errors import (
+    BelowCompletenessError,
+    CatalogTimeError,
+    EmptyWindowError,
+    MissingMagnitudeBinError,
+    OutsidePolygonError,
+)
 from .projection import to_plane
 from .region import (
     BEND_KM,

@@ -15,8 +15,9 @@ import numpy as np
 import pandas as pd
 import shapely
 
-from bayesquake.errors import OptionError, PolygonError
+from bayesquake.errors import OptionError
 
+from .errors import PolygonError
 from .projection import near_longitude, to_plane
 
 __all__ = [

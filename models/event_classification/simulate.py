@@ -9,7 +9,7 @@ holds what falls into the polygon, with history before the window, so that paren
 import jax
 import numpy as np
 
-from bayesquake.errors import OptionError, SimulationError, SupercriticalError
+from bayesquake.errors import OptionError, SimulationError
 from bayesquake.model.priors import resolved
 
 from .arrays import prepare, reference_magnitude, sources_in_time
@@ -17,6 +17,7 @@ from .background import make_field
 from .branching import as_population, descend, joined, magnitudes
 from .classification import roots
 from .dataset import event_dataset
+from .errors import SupercriticalError
 from .immigrants import background_events
 from .model import log_subcritical
 from .parameters import NATURAL, SIMULATED, natural_values, scalar_sites, sites_of_natural

@@ -4,10 +4,11 @@ import numbers
 
 import numpy as np
 
-from bayesquake.errors import CatalogError, CatalogTimeError, DuplicateEventError, OptionError
+from bayesquake.errors import CatalogError, OptionError
 from bayesquake.io.catalog import describe_event
 
 from .dataset import ATTRIBUTES, DISTANCES
+from .errors import CatalogTimeError, DuplicateEventError
 
 __all__ = [
     "check_geometry",

@@ -9,9 +9,10 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from bayesquake.errors import OptionError, SpectraError
+from bayesquake.errors import OptionError
 
 from .data import check_numbers, pairs_of
+from .errors import SpectraError
 from .likelihood import FConstants, f_constants
 from .noise import Box, box_of, hermite_applies, trapezoid_nodes
 from .spectrum import RUPTURE_MODELS, SHAPES

@@ -15,9 +15,10 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-from bayesquake.errors import OptionError, SpectraError
+from bayesquake.errors import OptionError
 from bayesquake.io.catalog import content_hash
 
+from .errors import SpectraError
 from .layout import ATTRIBUTES, FILL, MOMENTS, NOISE_FORM
 from .validation import is_log_stack, validate
 

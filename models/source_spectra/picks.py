@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 from obspy import UTCDateTime
 
-from bayesquake.errors import SpectraError
+from .errors import SpectraError
 
 __all__ = ["DuplicatePickWarning", "Pick", "read_picks"]
 

@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
-from bayesquake.errors import SpectraError
+from .errors import SpectraError
 
 __all__ = ["read_table"]
 

@@ -3,8 +3,7 @@
 import numpy as np
 from scipy.sparse.csgraph import connected_components
 
-from bayesquake.errors import SpectraError
-
+from .errors import SpectraError
 from .layout import FILL, MOMENTS
 
 __all__ = ["RELATIVE_ROUNDING", "is_log_stack", "validate"]

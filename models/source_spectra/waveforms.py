@@ -20,8 +20,9 @@ from multitaper import MTSpec
 from multitaper.utils import dpss
 from scipy.signal import detrend
 
-from bayesquake.errors import OptionError, SpectraError
+from bayesquake.errors import OptionError
 
+from .errors import SpectraError
 from .picks import read_picks
 
 __all__ = ["StationLeftOutWarning", "power_spectrum", "read_waveforms"]

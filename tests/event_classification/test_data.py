@@ -12,21 +12,20 @@ import xarray as xr
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from bayesquake.errors import (
-    BelowCompletenessError,
-    CatalogError,
-    CatalogTimeError,
-    DuplicateEventError,
-    EmptyWindowError,
-    MissingMagnitudeBinError,
-    OptionError,
-    OutsidePolygonError,
-    PolygonError,
-)
+from bayesquake.errors import CatalogError, OptionError
 from bayesquake.io.catalog import iso_time, read_catalog
 from bayesquake.models.event_classification.caution import SuspectCatalogueWarning
 from bayesquake.models.event_classification.data import read
 from bayesquake.models.event_classification.dataset import event_dataset
+from bayesquake.models.event_classification.errors import (
+    BelowCompletenessError,
+    CatalogTimeError,
+    DuplicateEventError,
+    EmptyWindowError,
+    MissingMagnitudeBinError,
+    OutsidePolygonError,
+    PolygonError,
+)
 from bayesquake.models.event_classification.projection import to_geographic, to_plane
 from bayesquake.models.event_classification.region import (
     BEND_KM,

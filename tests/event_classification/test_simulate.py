@@ -6,11 +6,12 @@ import numpy as np
 import pytest
 from scipy.stats import kstest
 
-from bayesquake.errors import OptionError, SimulationError, SupercriticalError
+from bayesquake.errors import OptionError, SimulationError
 from bayesquake.models.event_classification.arrays import prepare
 from bayesquake.models.event_classification.background import basis_at, coefficients, make_field
 from bayesquake.models.event_classification.branching import Population, descend
 from bayesquake.models.event_classification.classification import class_probabilities
+from bayesquake.models.event_classification.errors import SupercriticalError
 from bayesquake.models.event_classification.immigrants import background_events
 from bayesquake.models.event_classification.inside import mass_inside
 from bayesquake.models.event_classification.likelihood import expected_events

@@ -10,9 +10,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
-from bayesquake.errors import OptionError, SpectraError
+from bayesquake.errors import OptionError
 from bayesquake.models.source_spectra.arrays import prepare, stress_drop_options
 from bayesquake.models.source_spectra.data import LargerEventWarning, pairs_of, read, validate
+from bayesquake.models.source_spectra.errors import SpectraError
 
 pytestmark = pytest.mark.filterwarnings(
     "ignore::bayesquake.models.source_spectra.data.LargerEventWarning"

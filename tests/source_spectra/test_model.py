@@ -6,8 +6,9 @@ import pytest
 from scipy.special import digamma
 
 import bayesquake as bq
-from bayesquake.errors import OptionError, SpectraError
+from bayesquake.errors import OptionError
 from bayesquake.model.priors import resolve_priors
+from bayesquake.models.source_spectra.errors import SpectraError
 from bayesquake.models.source_spectra.model import cluster_spectra, pair_location
 from bayesquake.models.source_spectra.outputs import PoorPairWarning
 from bayesquake.models.source_spectra.simulate import simulate_arrays

@@ -10,8 +10,9 @@ from hypothesis import strategies as st
 from obspy import UTCDateTime
 from scipy.special import polygamma
 
-from bayesquake.errors import OptionError, SpectraError
+from bayesquake.errors import OptionError
 from bayesquake.models.source_spectra.data import pairs_of, read
+from bayesquake.models.source_spectra.errors import SpectraError
 from bayesquake.models.source_spectra.picks import DuplicatePickWarning, read_picks
 from bayesquake.models.source_spectra.waveforms import StationLeftOutWarning, power_spectrum
 
