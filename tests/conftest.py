@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 from bayesquake.io.compilation_cache import cache_folder
 
@@ -24,6 +25,10 @@ if "JAX_COMPILATION_CACHE_DIR" not in os.environ:
 
 # Small models of the tests' own, which every test of all models meets too.
 os.environ["BAYESQUAKE_MODELS"] = str(Path(__file__).parent / "models")
+
+# Shared cores make any deadline of an example a matter of luck.
+settings.register_profile("shared cores", deadline=None)
+settings.load_profile("shared cores")
 
 MOST_MAPS = 20_000
 """Memory maps above which compiled programs, each of several maps, are dropped: Linux allows a

@@ -20,7 +20,7 @@ from bayesquake.batch.pad import buckets, joined, stacked
 from bayesquake.batch.shard import batched, width_of
 from bayesquake.batch.tiers import triage
 from bayesquake.batch.triaged import TriageSettings, table_of
-from bayesquake.errors import OptionError, ResultError, with_nearest
+from bayesquake.errors import BayesquakeError, OptionError, ResultError, with_nearest
 from bayesquake.inference.kernels.compilation import recorded_compilations
 from bayesquake.inference.kernels.settings import SEED
 from bayesquake.model.options import checked_options, count, options_of
@@ -140,7 +140,10 @@ def fit_many(
 
     began = time.perf_counter()
     with recorded_compilations() as compiled:
-        prepared = [model.prepare(dataset, **prepare_options) for dataset in datasets]
+        prepared = [
+            _prepared(model, dataset, name, prepare_options)
+            for dataset, name in zip(datasets, names, strict=True)
+        ]
         settings = TriageSettings(**_recommended(model, prepared[0]) | given)
         reference = importable_name(model) if client is not None else ""
         tasks = [
@@ -339,6 +342,14 @@ class ChunkFolder:
             "problems": task.numbers.tolist(),
             "arrays_hash": arrays_hash(task.arrays),
         }
+
+
+def _prepared(model, dataset, name, options):
+    """Return the arrays of a data set, or an error that says of which."""
+    try:
+        return model.prepare(dataset, **options)
+    except BayesquakeError as problem:
+        raise type(problem)(f"data set {name!r}: {problem}") from problem
 
 
 def _names(names, datasets):

@@ -19,7 +19,7 @@ from scipy.special import logsumexp
 from bayesquake.errors import ResultError
 from bayesquake.inference.constrained import constrained
 from bayesquake.inference.drivers import driver_named
-from bayesquake.model.registry import load_model
+from bayesquake.model.registry import list_models, load_model
 from bayesquake.results.configuration import configuration_of
 from bayesquake.results.evidence import PARETO_LIMIT
 from bayesquake.targets.target import target_of_arrays
@@ -54,11 +54,11 @@ def leave_one_out(result, *, refit=False, seed=0, progress=None):
     """
     if "log_likelihood" not in result.children:
         raise ResultError("the result has no group 'log_likelihood'; its model defines no folds")
-    model = load_model(result.attrs["model"])
-    if model.folds is None:
+    name = result.attrs.get("model")
+    if name in list_models() and load_model(name).folds is None:
         raise ResultError(
-            f"the data of {model.name} have no parts that are independent given the parameters, "
-            "so that leaving one out does not apply; score later data instead"
+            f"the data of {name} have no parts that are independent given the parameters, so that "
+            "leaving one out does not apply; score later data instead"
         )
     term = result["log_likelihood"]["term"]
     values = term.to_numpy()
