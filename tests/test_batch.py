@@ -16,7 +16,6 @@ import xarray as xr
 from arviz_stats.base import array_stats
 
 import bayesquake as bq
-from bayesquake.batch.convergence import convergence
 from bayesquake.batch.evidence import UncertifiedWarning
 from bayesquake.batch.pad import buckets
 from bayesquake.batch.tiers import triage
@@ -27,6 +26,7 @@ from bayesquake.inference.kernels.compilation import recorded_compilations
 from bayesquake.inference.kernels.newton import automatic_slopes, newton_mode
 from bayesquake.model.model import Model, Quantity
 from bayesquake.model.priors import Prior
+from bayesquake.results.convergence import convergence
 from bayesquake.targets.target import Target
 
 LENIENT = TriageSettings(draws=200, rhat_limit=1.05, ess_limit=100, width=4)

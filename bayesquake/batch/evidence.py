@@ -7,11 +7,11 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 
-from bayesquake.batch.convergence import Convergence, convergence
 from bayesquake.batch.lanes import in_lanes
 from bayesquake.batch.shard import batched
 from bayesquake.inference.smc import evidence_checks
 from bayesquake.results.checks import Check, failing
+from bayesquake.results.convergence import Convergence, convergence
 from bayesquake.results.evidence import (
     LARGEST_CHANGE,
     LARGEST_CHECKED,

@@ -10,7 +10,6 @@ Magnusson et al. 2025, doi:10.48550/arXiv.2407.04967 (posteriordb, whose criteri
 
 import numpy as np
 import pandas as pd
-from arviz_stats.base import array_stats
 
 from bayesquake.diagnostics.convergence import MOST_ELEMENTS
 from bayesquake.errors import ReferencePosteriorError
@@ -26,6 +25,7 @@ from bayesquake.results.evidence import (
     energy_fraction,
     still_check,
 )
+from bayesquake.results.moments import MOMENTS, moments_of
 from bayesquake.results.netcdf import open_result
 from bayesquake.results.provenance import provenance
 from bayesquake.results.schema import assemble, labelled
@@ -36,7 +36,6 @@ __all__ = ["agreement", "make_reference", "open_reference", "reference_target"]
 CHAINS, DRAWS = 10, 1000
 TARGET_ACCEPT = 0.9
 AUTOCORRELATION_LIMIT = 0.05
-MOMENTS = ("mean", "sd", "mcse_mean", "mcse_sd")
 
 
 def make_reference(
@@ -103,7 +102,7 @@ def make_reference(
                 by_draw,
             ),
             "moments": labelled(
-                {name: _moments(draws) for name, draws in arrays.items()},
+                {name: moments_of(draws) for name, draws in arrays.items()},
                 model.quantities,
                 {"moment": list(MOMENTS)},
             ),
@@ -164,7 +163,7 @@ def agreement(values, reference):
     """
     rows = []
     for name, draws in values.items():
-        ours = _moments(draws)
+        ours = moments_of(draws)
         theirs = _reference_moments(reference, name)
         varying = theirs[1] > 0
         z = (ours[:2] - theirs[:2]) / np.hypot(ours[2:], theirs[2:])
@@ -190,7 +189,7 @@ def agreement(values, reference):
 
 def _reference_moments(reference, name):
     if name in reference["posterior"]:
-        return _moments(reference["posterior"][name].to_numpy().astype(float))
+        return moments_of(reference["posterior"][name].to_numpy().astype(float))
     if name not in reference["moments"]:
         raise ReferencePosteriorError(
             f"the reference lacks {name}; make it anew with `bayesquake reproduce references`"
@@ -248,16 +247,3 @@ def _require(checks):
         raise ReferencePosteriorError(
             f"the draws are no reference: {'; '.join(missed)}; use more warm-up or thinning"
         )
-
-
-def _moments(draws):
-    """Return mean, sd and their Monte-Carlo errors, (moment, ...)."""
-    axes = {"chain_axis": 0, "draw_axis": 1}
-    return np.stack(
-        [
-            draws.mean(axis=(0, 1)),
-            draws.std(axis=(0, 1)),
-            array_stats.mcse(draws, method="mean", **axes),
-            array_stats.mcse(draws, method="sd", **axes),
-        ]
-    )

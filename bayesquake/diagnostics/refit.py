@@ -45,6 +45,7 @@ def _fit(model, result, stored, common):
         configuration_of(result, model).dataset,
         driver=stored["driver"],
         priors=stored_priors(stored),
+        fields=stored["fields"],
         **stored["settings"],
         **stored["options"],
         **common,

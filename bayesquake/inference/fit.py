@@ -18,7 +18,9 @@ from bayesquake.model.options import options_of
 from bayesquake.model.priors import log_priors, resolve_priors
 from bayesquake.results.blocks import BlockFolder
 from bayesquake.results.checks import Check
+from bayesquake.results.evidence import LARGEST_CHECKED
 from bayesquake.results.identity import run_identity
+from bayesquake.results.moments import MOMENTS, moments_of
 from bayesquake.results.schema import assemble, labelled, labelled_statistics, with_labels_of
 from bayesquake.targets.target import target_of_arrays
 
@@ -41,6 +43,7 @@ def fit(
     progress=None,
     checkpoint=None,
     resume=False,
+    fields="moments",
     **options,
 ):
     """Draw from the posterior of a model.
@@ -68,6 +71,9 @@ def fit(
     resume : bool
         Go on with the blocks in ``checkpoint``, if there are any; the draws are those of a
         run that was never stopped.
+    fields : {"moments", "draws"}
+        What is kept of fields, and of more than 1,000 latents: mean, sd and their errors in the
+        group ``moments``, or all draws.
     **options
         Options of the driver, of ``model.prepare`` and of ``model.complete``.
 
@@ -98,6 +104,7 @@ def fit(
             draws=draws,
             seed=seed,
             priors=priors,
+            fields=fields,
             **options,
         )
         kept_blocks = _kept_blocks(plan, checkpoint, resume)
@@ -123,6 +130,8 @@ def fit(
             *quality_checks(groups.get("quality", {})),
             *failure,
         )
+    if fields == "moments":
+        groups |= _moments_in_place_of_fields(groups["posterior"], groups["prior"], quantities)
     groups["observed_data"] = _whole_data(dataset, groups)
     return assemble(
         groups,
@@ -226,6 +235,34 @@ def _log_priors(priors, values):
             for site, log_density in log_priors(priors, values).items()
         }
     )
+
+
+def _moments_in_place_of_fields(posterior, prior, quantities):
+    """Return the groups without draws of fields, and with their moments, {} without fields."""
+    names = [
+        name
+        for name in posterior
+        if name in quantities and _is_large(quantities[name], posterior[name])
+    ]
+    if not names:
+        return {}
+    draws = {name: posterior[name].to_numpy() for name in names}
+    moments = labelled(
+        {name: moments_of(values) for name, values in draws.items()},
+        quantities,
+        {"moment": list(MOMENTS)},
+    )
+    return {
+        "posterior": posterior.drop_vars(names),
+        "prior": prior.drop_vars(names, errors="ignore"),
+        "moments": with_labels_of(posterior, moments),
+    }
+
+
+def _is_large(quantity, draws):
+    """Return whether a quantity is a field, or latents as many as a field's."""
+    latent = quantity.role == "latent" and draws[0, 0].size > LARGEST_CHECKED
+    return latent or quantity.role == "field"
 
 
 def _quantities(model, target):

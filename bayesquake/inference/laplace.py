@@ -6,6 +6,7 @@ importance weights of its draws, which exceeds 0.7 where the approximation is po
 
 import functools
 import time
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -13,10 +14,11 @@ import numpy as np
 
 from bayesquake.errors import DriverError
 from bayesquake.inference.kernels.compilation import recorded_compilations
+from bayesquake.inference.kernels.lowrank import climb, low_rank
 from bayesquake.inference.kernels.mode import find_mode
 from bayesquake.inference.kernels.settings import ONE_PIECE
 from bayesquake.inference.kernels.starts import initial_positions
-from bayesquake.model.options import count, takes
+from bayesquake.model.options import count, one_of, takes
 from bayesquake.results.checks import Check
 from bayesquake.results.evidence import pareto_k, weight_check, weighted_change_check
 from bayesquake.results.posteriors import Found
@@ -30,12 +32,25 @@ RIVAL_HEIGHT = 0.05
 """Largest density at another mode, relative to the best and times its squared distance in standard
 deviations, that a single Gaussian may leave out: about what it adds to the variance."""
 
+LARGEST_DENSE = 2000
+"""Unknowns above which the Hessian is not formed unless asked for."""
+
+SMALLEST_EIGENVALUE = 0.01
+"""Of the likelihood's curvature, against the prior's 1: below it a direction is the prior's."""
+
+LARGEST_LEFT_OUT = 0.1
+"""Eigenvalue whose neglect changes a standard deviation by five percent."""
+
 SAME = 0.5
 """Ends of searches that are closer than this, in posterior standard deviations, are one mode."""
 
 
-@takes(**ONE_PIECE, starts=count(at_most=10_000))
-def laplace(target, *, chains=4, draws=1000, starts=4, seed=0, progress=None):
+@takes(
+    **ONE_PIECE,
+    starts=count(at_most=10_000),
+    hessian=one_of("auto", "dense", "low_rank"),
+)
+def laplace(target, *, chains=4, draws=1000, starts=4, hessian="auto", seed=0, progress=None):
     """Draw from the Gaussian approximation at the best of several modes.
 
     Parameters
@@ -45,6 +60,10 @@ def laplace(target, *, chains=4, draws=1000, starts=4, seed=0, progress=None):
         Independent draws, arranged as chains.
     starts : int
         Dispersed starting points of the mode search.
+    hessian : {"auto", "dense", "low_rank"}
+        The whole matrix; or its products with vectors alone, for targets whose prior is standard
+        normal in their coordinates, such as fields of white latents. By default products above
+        2,000 unknowns.
     seed : int
     progress : callable, optional
         Called once, when done.
@@ -57,45 +76,161 @@ def laplace(target, *, chains=4, draws=1000, starts=4, seed=0, progress=None):
     Raises
     ------
     DriverError
-        The search found no mode, or the curvature there is not positive.
+        The search found no mode, the curvature there is not positive, or the low rank is not low.
     """
     key_start, key_draw = jax.random.split(jax.random.key(seed))
+    by_products = hessian == "low_rank" or (hessian == "auto" and target.dim > LARGEST_DENSE)
+    approximate = by_low_rank if by_products else by_whole_matrix
     began = time.perf_counter()
     with recorded_compilations() as compiled:
         start = initial_positions(target, key_start, starts)
-        run = laplace_program(target.log_density, chains * draws)
-        found = jax.tree.map(np.asarray, run(key_draw, start, target.data))
-    positions, log_density, log_proposal, norm, iterations, lowest, rival = found
-    if not lowest > 0:
-        raise DriverError(
-            f"the curvature where the search from {starts} starting points ended has an eigenvalue "
-            f"of {lowest:.3g}, so no Gaussian fits there; use more starts, or driver nuts"
-        )
-    if not norm < GRADIENT_TOLERANCE:
-        raise DriverError(
-            f"the search from {starts} starting points ended at a gradient norm of {norm:.3g} in "
-            f"posterior sd, above {GRADIENT_TOLERANCE:g}: no mode was reached; use more starts, or "
-            "driver nuts"
-        )
+        found = approximate(target, key_draw, start, chains * draws)
+    _require_mode(found, starts)
     if progress is not None:
         progress(draws, draws, {})
     shape = (chains, draws)
-    weight = (log_density - log_proposal).reshape(shape)
-    positions = positions.reshape(*shape, -1)
+    weight = (found.log_density - found.log_proposal).reshape(shape)
+    positions = found.positions.reshape(*shape, -1)
     checks = (
-        *mode_checks(norm, lowest, rival),
-        weight_check(pareto_k(weight)),
-        weighted_change_check(positions, weight),
+        *mode_checks(found.gradient_norm, found.lowest, found.rival),
+        *found.checks,
+        *weight_checks(positions, weight, by_products),
     )
     return Found(
         positions=positions,
-        statistics={"lp": log_density.reshape(shape), "log_weight": weight},
+        statistics={"lp": found.log_density.reshape(shape), "log_weight": weight},
         checks=lambda posterior: checks,
-        gradients=int(iterations) + 2 * target.dim,
+        gradients=found.gradients,
         compile_seconds=compiled.seconds,
         run_seconds=time.perf_counter() - began - compiled.seconds,
         notes={"approximate": 1, "warmup": 0, "interrupted": 0},
     )
+
+
+class Approximation(NamedTuple):
+    """A Gaussian at a mode: draws with both log densities, and what tells of the mode."""
+
+    positions: Any
+    log_density: Any
+    log_proposal: Any
+    gradient_norm: Any
+    gradients: int
+    lowest: Any
+    rival: Any
+    checks: tuple = ()
+
+
+def by_whole_matrix(target, key, start, count):
+    """Return the approximation by the Hessian."""
+    run = laplace_program(target.log_density, count)
+    found = jax.tree.map(np.asarray, run(key, start, target.data))
+    positions, log_density, log_proposal, norm, iterations, lowest, rival = found
+    gradients = int(iterations) + 2 * target.dim
+    return Approximation(positions, log_density, log_proposal, norm, gradients, lowest, rival)
+
+
+def by_low_rank(target, key, start, count):
+    """Return the approximation by products of the Hessian with vectors."""
+    value_and_gradient, product, density = products_of(target.log_density)
+
+    def slopes(position):
+        return value_and_gradient(position, target.data)
+
+    ends = [climb(slopes, lambda x, v: product(x, v, target.data), x) for x in np.asarray(start)]
+    mode, height, _ = max(ends, key=lambda end: end[1] if np.isfinite(end[1]) else -np.inf)
+    seed = int(jax.random.randint(key, (), 0, 2**31 - 1))
+    curvature = low_rank(
+        lambda v: product(mode, v, target.data), target.dim, SMALLEST_EIGENVALUE, seed
+    )
+    gradient = np.asarray(slopes(mode)[1])
+    noise = np.asarray(jax.random.normal(key, (count, target.dim)))
+    positions = mode + curvature.inverse_root(noise)
+    log_density = np.asarray(density(positions, target.data))
+    log_proposal = 0.5 * (
+        curvature.log_determinant - (noise**2).sum(axis=1) - target.dim * np.log(2 * np.pi)
+    )
+    others = np.array([end[0] for end in ends]) - mode
+    away = np.linalg.norm(curvature.root(others), axis=1)
+    return Approximation(
+        positions,
+        log_density,
+        log_proposal,
+        np.linalg.norm(curvature.inverse_root(gradient[None])),
+        sum(end[2] for end in ends) + 2 * curvature.products,
+        1 + curvature.values.min(initial=0.0),
+        weight_of_rival(away, np.array([end[1] for end in ends]) - height),
+        low_rank_checks(curvature),
+    )
+
+
+@functools.cache
+def products_of(log_density):
+    """Return compiled slopes, products Hv and densities, all with the data as last argument."""
+
+    @jax.jit
+    def product(position, vector, data):
+        slope = jax.grad(log_density)
+        return -jax.jvp(lambda x: slope(x, data), (position,), (vector,))[1]
+
+    @jax.jit
+    def density(positions, data):
+        return jax.lax.map(lambda x: log_density(x, data), positions, batch_size=100)
+
+    return jax.jit(jax.value_and_grad(log_density)), product, density
+
+
+def _require_mode(found, starts):
+    """Raise unless the search ended where a Gaussian fits."""
+    if not found.lowest > 0:
+        raise DriverError(
+            f"the curvature where the search from {starts} starting points ended has an eigenvalue "
+            f"of {found.lowest:.3g}, so no Gaussian fits there; use more starts, or driver nuts"
+        )
+    if not found.gradient_norm < GRADIENT_TOLERANCE:
+        raise DriverError(
+            f"the search from {starts} starting points ended at a gradient norm of "
+            f"{found.gradient_norm:.3g} in posterior sd, above {GRADIENT_TOLERANCE:g}: no mode was "
+            "reached; use more starts, or driver nuts"
+        )
+
+
+def weight_checks(positions, weight, by_products):
+    """Return the rows of the importance weights.
+
+    In thousands of dimensions the joint weights tell nothing of single answers, and are shown.
+    """
+    rows = (weight_check(pareto_k(weight)), weighted_change_check(positions, weight))
+    if not by_products:
+        return rows
+    return tuple(row._replace(kind="information", limit=np.nan) for row in rows)
+
+
+def low_rank_checks(curvature):
+    """Return the rows of what the eigenpairs leave out, against the prior's curvature of 1."""
+    reach = abs(curvature.residual) + 2 * curvature.residual_error
+    rank = curvature.values.size
+    return (
+        Check(
+            "largest eigenvalue left out",
+            curvature.neglected,
+            LARGEST_LEFT_OUT,
+            kind="adequacy",
+            meaning=f"of the likelihood's curvature, beyond the {rank} kept; the prior's is 1",
+        ),
+        Check(
+            "curvature left out",
+            reach,
+            LARGEST_LEFT_OUT,
+            kind="adequacy",
+            meaning="mean eigenvalue of all that is left out, from random probes, with two errors",
+        ),
+    )
+
+
+def weight_of_rival(away, height):
+    """Return the density at other modes relative to the best, times their squared distance."""
+    other = (away > SAME) & np.isfinite(height)
+    return float(np.exp(height + 2 * np.log(np.maximum(away, 1.0)))[other].max(initial=0.0))
 
 
 def mode_checks(gradient_norm, smallest_eigenvalue, rival):

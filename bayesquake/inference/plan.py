@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 from bayesquake.errors import OptionError, with_nearest
 from bayesquake.inference.drivers import driver_named
 from bayesquake.inference.kernels.settings import SEED
-from bayesquake.model.options import checked_options, options_of
+from bayesquake.model.options import checked_options, one_of, options_of
 from bayesquake.model.priors import resolve_priors
 from bayesquake.results.configuration import described_priors
 from bayesquake.results.identity import arrays_hash
@@ -14,6 +14,10 @@ from bayesquake.results.posteriors import Found
 from bayesquake.results.provenance import provenance
 
 __all__ = ["Plan", "planned", "split_options"]
+
+
+FIELDS = one_of("moments", "draws")
+"""What is kept of fields."""
 
 
 class Plan(NamedTuple):
@@ -40,9 +44,12 @@ class Plan(NamedTuple):
     attributes: dict[str, Any]
 
 
-def planned(model, dataset, *, driver, chains, warmup, draws, seed, priors, **options):
+def planned(
+    model, dataset, *, driver, chains, warmup, draws, seed, priors, fields="moments", **options
+):
     """Return the `Plan` of a fit with these arguments, which are those of `fit`."""
     seed = SEED.checked("seed", seed)
+    fields = FIELDS.checked("fields", fields)
     prepare_options = {
         name: value for name, value in options.items() if name in options_of(model.prepare)
     }
@@ -68,6 +75,7 @@ def planned(model, dataset, *, driver, chains, warmup, draws, seed, priors, **op
         "driver": driver_name,
         "settings": settings,
         "options": {**split["prepare"], **split["complete"]},
+        "fields": fields,
         "priors": described_priors(resolved),
     }
     attributes = provenance(model, dataset, configuration, seed)

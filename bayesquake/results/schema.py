@@ -5,7 +5,7 @@ A result is an `xarray.DataTree`. Root attributes hold the provenance, the schem
 
 ==================  ====================================================================
 posterior           draws (chain, draw, ...) of the quantities
-moments             mean, sd and their Monte-Carlo errors of arrays that a reference does not draw
+moments             mean, sd and their Monte-Carlo errors of fields, in place of their draws
 sample_stats        statistics of the draws under ArviZ's names
 checks              the evidence, see `bayesquake.results.checks`
 observed_data       the data set, from which it can be fitted again

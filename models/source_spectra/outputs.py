@@ -12,7 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 import xarray as xr
 
-from bayesquake.batch.convergence import convergence
+from bayesquake.results.convergence import convergence
 
 from .arrays import in_form, stress_drop_options
 from .dispersion import discrepancy, discrepancy_cumulants, tail_probability

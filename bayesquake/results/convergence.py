@@ -17,7 +17,7 @@ import numpy as np
 from scipy import fft
 from scipy.special import ndtri
 
-__all__ = ["Convergence", "convergence"]
+__all__ = ["Convergence", "convergence", "effective_draws"]
 
 TAIL = (0.05, 0.95)
 """Probabilities of the two quantiles whose effective sample size is the tail ESS."""
@@ -51,6 +51,14 @@ def convergence(draws):
     size = max(1, NUMBERS_AT_ONCE // draws[0].size)
     parts = [_convergence(draws[first : first + size]) for first in range(0, len(draws), size)]
     return Convergence(*(np.concatenate(parts_of) for parts_of in zip(*parts, strict=True)))
+
+
+def effective_draws(draws):
+    """Return the effective sample sizes of means, (quantity,), of (quantity, chain, draw) draws."""
+    size = max(1, NUMBERS_AT_ONCE // draws[0].size)
+    return np.concatenate(
+        [_ess(_split(draws[first : first + size])) for first in range(0, len(draws), size)]
+    )
 
 
 def _convergence(draws):
