@@ -75,7 +75,8 @@ def fit_replicates(
         require_chains(chains)
     if driver == "mclmc":
         require_dimensions(target)
-    program = CHAIN_PROGRAMS[driver](target.log_density, **settings)
+    own = {"move": target.move} if driver == "nuts" else {}
+    program = CHAIN_PROGRAMS[driver](target.log_density, **settings, **own)
     stream = jax.vmap(jax.random.fold_in, (0, None))
     if starts is None:
         starts, usable = _starts(target.initial, target.log_density, chains)(

@@ -219,8 +219,13 @@ def _augmented(base):
     log_density, constrain = _augmented_functions(
         base.log_density, base.log_likelihood, base.constrain
     )
+    # A move of the model's own leaves the posterior of the real data invariant, not of both.
     return dataclasses.replace(
-        base, log_density=log_density, gradient=jax.grad(log_density), constrain=constrain
+        base,
+        log_density=log_density,
+        gradient=jax.grad(log_density),
+        constrain=constrain,
+        move=None,
     )
 
 

@@ -21,6 +21,9 @@ from bayesquake.results.posteriors import BlockProgram
 
 __all__ = ["nuts", "nuts_program"]
 
+MOVE_STREAM = 1
+"""Index of the random stream of a model's own move, apart from the trajectory's."""
+
 
 @takes(
     **CHAIN_RUN,
@@ -67,7 +70,7 @@ def nuts(
     -------
     Found
     """
-    program = nuts_program(target.log_density, metric, target_accept, max_tree_depth)
+    program = nuts_program(target.log_density, metric, target_accept, max_tree_depth, target.move)
     return run_blocks(
         target,
         program,
@@ -90,8 +93,11 @@ class Chains(NamedTuple):
 
 
 @functools.cache
-def nuts_program(log_density, metric="diagonal", target_accept=0.8, max_tree_depth=10):
-    """Return the block program of the sampler for a log density ``(position, data)``."""
+def nuts_program(log_density, metric="diagonal", target_accept=0.8, max_tree_depth=10, move=None):
+    """Return the block program of the sampler for a log density ``(position, data)``.
+
+    A move ``(key, position, data) -> position`` that leaves it invariant follows every trajectory.
+    """
     start_adaptation, update_adaptation = adaptation(metric, target_accept)
     kernel = kernels.build_kernel()
 
@@ -105,22 +111,28 @@ def nuts_program(log_density, metric="diagonal", target_accept=0.8, max_tree_dep
         def at(position):
             return log_density(position, data)
 
+        def elsewhere(key, position):
+            return move(jax.random.fold_in(key, MOVE_STREAM), position, data)
+
         def step(chains, stage):
             keys, steps = jax.vmap(jax.random.split, out_axes=1)(chains.keys)
             adapted = chains.adapted
 
-            def move(key, state):
+            def along(key, state):
                 return kernel(
                     key, state, at, adapted.step_size, adapted.inverse_mass_matrix, max_tree_depth
                 )
 
-            states, info = jax.vmap(move)(steps, chains.states)
+            states, info = jax.vmap(along)(steps, chains.states)
+            if move is not None:
+                moved = jax.vmap(elsewhere)(steps, states.position)
+                states = jax.vmap(lambda position: kernels.init(position, at))(moved)
             statistics = {
                 "lp": states.logdensity,
                 "acceptance_rate": info.acceptance_rate,
                 "diverging": info.is_divergent,
                 "energy": info.energy,
-                "n_steps": info.num_integration_steps,
+                "n_steps": info.num_integration_steps + (move is not None),
                 "tree_depth": info.num_trajectory_expansions,
                 "step_size": jnp.broadcast_to(adapted.step_size, states.logdensity.shape),
             }

@@ -3,7 +3,7 @@
 import dataclasses
 from collections.abc import Callable
 
-__all__ = ["Coordinates", "Folds", "Problems"]
+__all__ = ["Coordinates", "Folds", "Moves", "Problems"]
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -56,6 +56,23 @@ class Folds:
     count: Callable
     without: Callable
     terms: Callable
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Moves:
+    """A move of the model's own that chains make after every trajectory of `nuts`.
+
+    It takes them where trajectories do not lead, such as to another mode that symmetry makes equal,
+    or through parameters for which there is a cheaper sampler.
+
+    Attributes
+    ----------
+    step : callable
+        ``(key, values, arrays, priors) -> values`` of the sampled sites, traceable; it must leave
+        the posterior invariant, as a Gibbs or Metropolis step does.
+    """
+
+    step: Callable
 
 
 @dataclasses.dataclass(frozen=True, eq=False)

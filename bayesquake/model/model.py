@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from bayesquake.errors import DriverError
-from bayesquake.model.capabilities import Coordinates, Folds, Problems
+from bayesquake.model.capabilities import Coordinates, Folds, Moves, Problems
 from bayesquake.model.options import accepted_by, defaults_of
 from bayesquake.model.simulation import replicated, simulated
 
@@ -130,6 +130,7 @@ class Model:
     coordinates : Coordinates, optional
         In which the model is sampled.
     folds : Folds, optional
+    moves : Moves, optional
     simulate_arrays : callable, optional
         ``(key, arrays, priors) -> (values, arrays)``, traceable: parameters from the prior
         distributions and data on the design of the given arrays. Calibration then
@@ -164,6 +165,7 @@ class Model:
     answers: Callable | None = None
     coordinates: Coordinates | None = None
     folds: Folds | None = None
+    moves: Moves | None = None
     simulate_arrays: Callable | None = None
     problems: Problems | None = None
     trials: tuple[Trial, ...] = (Trial(),)

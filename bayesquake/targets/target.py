@@ -98,6 +98,9 @@ class Target:
         ``(position, data) -> (value, gradient, precision)`` of the log density in one pass, where
         the model has formulas; the precision is the negative Hessian, or another positive
         definite matrix where that is not.
+    move : callable, optional
+        ``(key, position, data) -> position``, a step of the model's own that leaves the density
+        invariant.
     judged : callable, optional
         ``(position, data) -> dict`` of the quantities that must converge.
     fixed : tuple of str
@@ -122,6 +125,7 @@ class Target:
     fold_terms: Callable | None = None
     split: Callable | None = None
     slopes: Callable | None = None
+    move: Callable | None = None
     judged: Callable | None = None
     fixed: tuple[str, ...] = ()
 
@@ -241,6 +245,8 @@ def _build(model, priors, arrays):
         values = made.constrain(position, data)
         return {name: x for name, x in values.items() if model.quantities[name].role != "latent"}
 
+    if model.moves is not None:
+        made = dataclasses.replace(made, move=_move_of(model.moves, made, distributions))
     free = {name for name, quantity in model.quantities.items() if quantity.fixed}
     made = dataclasses.replace(made, judged=judged, fixed=tuple(sorted(free | still)))
     if model.folds is None:
@@ -250,6 +256,17 @@ def _build(model, priors, arrays):
         return model.folds.terms(made.constrain(position, data), arrays_of(data))
 
     return dataclasses.replace(made, fold_terms=fold_terms)
+
+
+def _move_of(moves, made, distributions):
+    """Return the model's own move as one of positions."""
+
+    def move(key, position, data):
+        values = made.constrain(position, data)
+        moved = moves.step(key, values, arrays_of(data), distributions)
+        return made.unconstrain({**values, **moved}, data)
+
+    return move
 
 
 def _in_need(coordinates, fixed):
