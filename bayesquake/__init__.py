@@ -19,6 +19,7 @@ import sys
 
 __all__ = [
     "calibrate",
+    "chain",
     "check",
     "fit",
     "fit_many",
@@ -38,6 +39,7 @@ if "jax" in sys.modules and os.environ["JAX_ENABLE_X64"] not in ("0", "false", "
 
 _HOMES = {
     "calibrate": "bayesquake.diagnostics.calibration",
+    "chain": "bayesquake.results.chain",
     "check": "bayesquake.diagnostics.convergence",
     "fit": "bayesquake.inference.fit",
     "fit_many": "bayesquake.batch.many",

@@ -52,7 +52,7 @@ Fixed = Annotated[
     typer.Option("--fix", metavar="NAME=VALUE", help="Hold a parameter at a value; repeat."),
 ]
 Resume = Annotated[bool, typer.Option("--resume", help="Go on with a run that was stopped.")]
-DRIVER_HELP = "nuts, chees, mclmc, smc, pathfinder, svi, laplace or triage."
+DRIVER_HELP = "nuts, chees, mclmc, smc, pathfinder, svi, laplace, grid or triage."
 RESUME = "the same command with --resume goes on from there"
 DEBUG = False
 

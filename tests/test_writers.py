@@ -50,6 +50,11 @@ def of_many():
     return bq.fit_many(MODEL, [dataset(i) for i in range(3)], **MANY)
 
 
+def of_grid():
+    model = bq.load_model("b_value")
+    return bq.fit(model, model.simulate(jax.random.key(1))[1], driver="grid", seed=1)
+
+
 def of_many_with_a_poisoned_one():
     """Bins so narrow that their numbers overflow pass every check of the data."""
     model = bq.load_model("b_value")
@@ -81,6 +86,7 @@ def of_reference():
 
 
 WRITERS = {name: of_driver(name) for name in DRIVERS} | {
+    "grid": of_grid,
     "triage": of_triage,
     "fit_many": of_many,
     "fit_many, one poisoned": of_many_with_a_poisoned_one,

@@ -17,6 +17,7 @@ DRIVERS = {
     "pathfinder": "bayesquake.inference.pathfinder:pathfinder",
     "svi": "bayesquake.inference.svi:svi",
     "laplace": "bayesquake.inference.laplace:laplace",
+    "grid": "bayesquake.inference.grid:grid",
     "triage": "bayesquake.batch.triage:triage_driver",
 }
 """Module and function of every driver, loaded when asked for."""

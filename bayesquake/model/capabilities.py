@@ -3,7 +3,24 @@
 import dataclasses
 from collections.abc import Callable
 
-__all__ = ["Coordinates", "Folds", "Moves", "Problems"]
+__all__ = ["Accepts", "Coordinates", "Folds", "Moves", "Problems"]
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Accepts:
+    """What a model takes of another model's posterior as its data, see `bayesquake.results.chain`.
+
+    Attributes
+    ----------
+    quantities : tuple of str
+        Scalars of the other model, in order.
+    dataset : callable
+        ``(mean, covariance) -> dataset`` of the Gaussian likelihood of these, (quantity,) and
+        (quantity, quantity).
+    """
+
+    quantities: tuple[str, ...]
+    dataset: Callable
 
 
 @dataclasses.dataclass(frozen=True, eq=False)

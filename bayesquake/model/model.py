@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from bayesquake.errors import DriverError
-from bayesquake.model.capabilities import Coordinates, Folds, Moves, Problems
+from bayesquake.model.capabilities import Accepts, Coordinates, Folds, Moves, Problems
 from bayesquake.model.options import accepted_by, defaults_of
 from bayesquake.model.simulation import replicated, simulated
 
@@ -131,6 +131,8 @@ class Model:
         In which the model is sampled.
     folds : Folds, optional
     moves : Moves, optional
+    accepts : Accepts, optional
+        What the model takes of another model's posterior as its data.
     simulate_arrays : callable, optional
         ``(key, arrays, priors) -> (values, arrays)``, traceable: parameters from the prior
         distributions and data on the design of the given arrays. Calibration then
@@ -166,6 +168,7 @@ class Model:
     coordinates: Coordinates | None = None
     folds: Folds | None = None
     moves: Moves | None = None
+    accepts: Accepts | None = None
     simulate_arrays: Callable | None = None
     problems: Problems | None = None
     trials: tuple[Trial, ...] = (Trial(),)
