@@ -32,7 +32,7 @@ def further_folder(tmp_path, monkeypatch):
     registry._attempt.cache_clear()
 
 
-@pytest.mark.parametrize("name", registry._model_names())
+@pytest.mark.parametrize("name", registry.model_names())
 def test_every_installed_folder_holds_a_model(name):
     assert bq.load_model(name).name == name
 

@@ -23,7 +23,7 @@ from bayesquake.batch.triaged import TriageSettings, table_of
 from bayesquake.errors import BayesquakeError, OptionError, ResultError, with_nearest
 from bayesquake.inference.kernels.compilation import recorded_compilations
 from bayesquake.inference.kernels.settings import SEED
-from bayesquake.model.options import checked_options, count, options_of
+from bayesquake.model.options import accepted_by, checked_options, count, options_of
 from bayesquake.model.priors import resolve_priors
 from bayesquake.results.configuration import described_priors
 from bayesquake.results.evidence import missing_check
@@ -378,8 +378,7 @@ def _split(model, options, sizes):
         )
     settings = {name: value for name, value in options.items() if name in SETTINGS}
     settings |= {name: size for name, size in sizes.items() if size is not None}
-    of_data = {name: value for name, value in options.items() if name in taken}
-    return settings, checked_options(model.prepare, of_data)
+    return settings, checked_options(model.prepare, accepted_by(model.prepare, options))
 
 
 def _recommended(model, arrays):

@@ -19,7 +19,7 @@ from scipy.special import logsumexp
 from bayesquake.errors import ResultError
 from bayesquake.inference.constrained import constrained
 from bayesquake.inference.drivers import driver_named
-from bayesquake.model.registry import list_models, load_model
+from bayesquake.model.registry import load_model, model_names
 from bayesquake.results.configuration import configuration_of
 from bayesquake.results.evidence import PARETO_LIMIT
 from bayesquake.targets.target import target_of_arrays
@@ -55,7 +55,7 @@ def leave_one_out(result, *, refit=False, seed=0, progress=None):
     if "log_likelihood" not in result.children:
         raise ResultError("the result has no group 'log_likelihood'; its model defines no folds")
     name = result.attrs.get("model")
-    if name in list_models() and load_model(name).folds is None:
+    if name in model_names() and load_model(name).folds is None:
         raise ResultError(
             f"the data of {name} have no parts that are independent given the parameters, so that "
             "leaving one out does not apply; score later data instead"

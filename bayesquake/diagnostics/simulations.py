@@ -19,7 +19,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from bayesquake.errors import DriverError, OptionError, SimulationError
+from bayesquake.errors import OptionError, SimulationError
 from bayesquake.inference.kernels.compilation import mapped
 from bayesquake.model.coordinates import arrays_of
 from bayesquake.model.priors import resolve_priors
@@ -138,8 +138,6 @@ def from_posterior(model, result, keys):
     SimulationError
         Every replicate of a draw was refused.
     """
-    if not model.replicates:
-        raise DriverError(f"{model.name} cannot replicate a real data set; calibrate at its prior")
     configuration = configuration_of(result, model)
     dataset, options = configuration.dataset, configuration.prepare_options
     observed = model.prepare(dataset, **options)

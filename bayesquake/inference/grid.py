@@ -17,7 +17,7 @@ from scipy.special import logsumexp
 
 from bayesquake.errors import DriverError
 from bayesquake.inference.kernels.compilation import recorded_compilations
-from bayesquake.inference.kernels.mode import find_mode
+from bayesquake.inference.kernels.mode import best_mode
 from bayesquake.inference.kernels.settings import ONE_PIECE
 from bayesquake.inference.kernels.starts import initial_positions
 from bayesquake.model.options import any_of, count, number, takes
@@ -64,7 +64,8 @@ def grid(target, *, chains=4, draws=1000, nodes=None, reach=6.0, starts=8, seed=
     Returns
     -------
     Found
-        The notes hold ``log_evidence``, of the density as the target has it.
+        With the log density of each draw's node. The notes hold ``log_evidence``, of the density
+        as the target has it.
 
     Raises
     ------
@@ -125,9 +126,7 @@ def grid_program(log_density, dim, nodes):
         def at(position):
             return log_density(position, data)
 
-        modes = jax.vmap(lambda start: find_mode(at, start))(starts)
-        height = jnp.where(jnp.isfinite(modes.log_density), modes.log_density, -jnp.inf)
-        mode = modes.position[jnp.argmax(height)]
+        mode, modes = best_mode(at, starts)
         precision = jnp.linalg.cholesky(-jax.hessian(at)(mode))
         root = solve_triangular(precision, jnp.eye(dim), lower=True, trans="T")
         axis = jnp.linspace(-reach, reach, nodes)

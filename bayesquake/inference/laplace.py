@@ -15,7 +15,7 @@ import numpy as np
 from bayesquake.errors import DriverError
 from bayesquake.inference.kernels.compilation import recorded_compilations
 from bayesquake.inference.kernels.lowrank import climb, low_rank
-from bayesquake.inference.kernels.mode import find_mode
+from bayesquake.inference.kernels.mode import best_mode
 from bayesquake.inference.kernels.settings import ONE_PIECE
 from bayesquake.inference.kernels.starts import initial_positions
 from bayesquake.model.options import count, one_of, takes
@@ -124,9 +124,16 @@ def by_whole_matrix(target, key, start, count):
     """Return the approximation by the Hessian."""
     run = laplace_program(target.log_density, count)
     found = jax.tree.map(np.asarray, run(key, start, target.data))
-    positions, log_density, log_proposal, norm, iterations, lowest, rival = found
-    gradients = int(iterations) + 2 * target.dim
-    return Approximation(positions, log_density, log_proposal, norm, gradients, lowest, rival)
+    positions, log_density, log_proposal, norm, iterations, lowest, away, heights = found
+    return Approximation(
+        positions,
+        log_density,
+        log_proposal,
+        norm,
+        int(iterations) + 2 * target.dim,
+        lowest,
+        weight_of_rival(away, heights),
+    )
 
 
 def by_low_rank(target, key, start, count):
@@ -137,7 +144,7 @@ def by_low_rank(target, key, start, count):
         return value_and_gradient(position, target.data)
 
     ends = [climb(slopes, lambda x, v: product(x, v, target.data), x) for x in np.asarray(start)]
-    mode, height, _ = max(ends, key=lambda end: end[1] if np.isfinite(end[1]) else -np.inf)
+    mode, *_ = max(ends, key=lambda end: end[1] if np.isfinite(end[1]) else -np.inf)
     seed = int(jax.random.randint(key, (), 0, 2**31 - 1))
     curvature = low_rank(
         lambda v: product(mode, v, target.data), target.dim, SMALLEST_EIGENVALUE, seed
@@ -158,7 +165,7 @@ def by_low_rank(target, key, start, count):
         np.linalg.norm(curvature.inverse_root(gradient[None])),
         sum(end[2] for end in ends) + 2 * curvature.products,
         1 + curvature.values.min(initial=0.0),
-        weight_of_rival(away, np.array([end[1] for end in ends]) - height),
+        weight_of_rival(away, np.array([end[1] for end in ends])),
         low_rank_checks(curvature),
     )
 
@@ -227,10 +234,19 @@ def low_rank_checks(curvature):
     )
 
 
-def weight_of_rival(away, height):
-    """Return the density at other modes relative to the best, times their squared distance."""
-    other = (away > SAME) & np.isfinite(height)
-    return float(np.exp(height + 2 * np.log(np.maximum(away, 1.0)))[other].max(initial=0.0))
+def weight_of_rival(away, heights):
+    """Return the largest density of another mode relative to the best, times squared distance.
+
+    Parameters
+    ----------
+    away : (end,) array
+        Distances of the ends of searches from the best, in posterior standard deviations.
+    heights : (end,) array
+        Log densities there.
+    """
+    finite = np.isfinite(heights)
+    weight = heights - heights.max(initial=-np.inf, where=finite) + 2 * np.log(np.maximum(away, 1))
+    return float(np.exp(weight[finite & (away > SAME)]).max(initial=0.0))
 
 
 def mode_checks(gradient_norm, smallest_eigenvalue, rival):
@@ -269,17 +285,12 @@ def laplace_program(log_density, count):
         def at(position):
             return log_density(position, data)
 
-        modes = jax.vmap(lambda start: find_mode(at, start))(starts)
-        best = jnp.argmax(jnp.where(jnp.isfinite(modes.log_density), modes.log_density, -jnp.inf))
-        mode = modes.position[best]
+        mode, modes = best_mode(at, starts)
         precision = -jax.hessian(at)(mode)
         lowest = jnp.linalg.eigvalsh(precision)[0]
         root = jnp.linalg.cholesky(precision)
         slope = jax.scipy.linalg.solve_triangular(root, jax.grad(at)(mode), lower=True)
         away = jnp.linalg.norm((modes.position - mode) @ root, axis=1)
-        other = (away > SAME) & jnp.isfinite(modes.log_density)
-        height = modes.log_density - modes.log_density[best]
-        rival = jnp.where(other, height + 2 * jnp.log(jnp.maximum(away, 1.0)), -jnp.inf).max()
         noise = jax.random.normal(key, (count, mode.size))
         offsets = jax.scipy.linalg.solve_triangular(root, noise.T, lower=True, trans="T").T
         positions = mode + offsets
@@ -295,7 +306,8 @@ def laplace_program(log_density, count):
             jnp.linalg.norm(slope),
             modes.iterations.sum(),
             lowest,
-            jnp.exp(rival),
+            away,
+            modes.log_density,
         )
 
     return jax.jit(run)

@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 from bayesquake.errors import OptionError, with_nearest
 from bayesquake.inference.drivers import driver_named
 from bayesquake.inference.kernels.settings import SEED
-from bayesquake.model.options import checked_options, one_of, options_of
+from bayesquake.model.options import accepted_by, checked_options, one_of, options_of
 from bayesquake.model.priors import resolve_priors
 from bayesquake.results.configuration import described_priors
 from bayesquake.results.identity import arrays_hash
@@ -50,10 +50,7 @@ def planned(
     """Return the `Plan` of a fit with these arguments, which are those of `fit`."""
     seed = SEED.checked("seed", seed)
     fields = FIELDS.checked("fields", fields)
-    prepare_options = {
-        name: value for name, value in options.items() if name in options_of(model.prepare)
-    }
-    arrays = model.prepare(dataset, **prepare_options)
+    arrays = model.prepare(dataset, **accepted_by(model.prepare, options))
     recommended = dict(model.recommended(arrays))
     recommended_driver = recommended.pop("driver")
     driver_name = recommended_driver if driver is None else driver
@@ -63,8 +60,8 @@ def planned(
     split = split_options(model, run, options)
     sizes = {"chains": chains, "warmup": warmup, "draws": draws}
     given = {name: size for name, size in sizes.items() if size is not None}
-    given = checked_options(run, _accepted(run, given))
-    settings = _accepted(run, recommended) | given | split["driver"]
+    given = checked_options(run, accepted_by(run, given))
+    settings = accepted_by(run, recommended) | given | split["driver"]
 
     resolved = resolve_priors(model, priors)
     judged = {"priors": resolved} if "priors" in options_of(model.complete) else {}
@@ -111,7 +108,3 @@ def split_options(model, driver, options):
         )
         for home, names in homes.items()
     }
-
-
-def _accepted(function, settings):
-    return {name: value for name, value in settings.items() if name in options_of(function)}

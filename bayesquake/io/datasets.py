@@ -31,7 +31,16 @@ from bayesquake.io.catalog import content_hash
 from bayesquake.io.tables import Table, csv_cells, kind
 from bayesquake.model.options import Option, any_of, takes, text
 
-__all__ = ["Schema", "Variable", "checked", "labelled", "prepared", "reader", "table_reader"]
+__all__ = [
+    "Schema",
+    "Variable",
+    "checked",
+    "labelled",
+    "load_netcdf",
+    "prepared",
+    "reader",
+    "table_reader",
+]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -153,15 +162,15 @@ def checked(schema, dataset, name="data set"):
     for variable in schema.variables:
         _require_variable(schema, dataset, variable, name)
     for attribute, option in schema.attributes.items():
-        if attribute not in dataset.attrs and attribute not in schema.defaults:
+        if attribute in dataset.attrs:
+            try:
+                option.checked(f"attribute {attribute}", dataset.attrs[attribute])
+            except OptionError as problem:
+                raise schema.error(f"{name}: {problem}; correct it") from None
+        elif attribute not in schema.defaults:
             raise schema.error(
                 f"{name} has no attribute {attribute}, {option.kind}; read its source again"
             )
-        try:
-            option.checked(f"attribute {attribute}", dataset.attrs.get(attribute, None))
-        except OptionError as problem:
-            if attribute in dataset.attrs:
-                raise schema.error(f"{name}: {problem}; correct it") from None
     try:
         schema.require(dataset, name)
     except BayesquakeError:
@@ -342,12 +351,7 @@ def _opened(schema, source, format, event):
         reason = "is a folder" if path.is_dir() else "does not exist"
         raise schema.error(f"{path} {reason}; give the path of a file")
     if format is None and path.suffix.lower() == ".nc":
-        try:
-            return xr.load_dataset(path), str(path)
-        except (OSError, ValueError) as problem:
-            raise schema.error(
-                f"{path} is no NetCDF file that xarray reads ({problem}); write it again"
-            ) from problem
+        return load_netcdf(path, schema.error), str(path)
     if path.suffix.lower() == ".csv" if format is None else format.upper() == "CSV":
         cells = csv_cells(path, schema.error)
         table = Table(cells, lambda i: f"{path}, line {cells.index[i]}", str(path), schema)
@@ -406,12 +410,28 @@ def _own(schema, dataset, name, options):
                 f"{name} has been read already, so that {option} = {value!r} cannot be applied; "
                 "read its source again, or leave the option out"
             )
-    checked(schema, dataset, name)
-    found = dataset[list(schema.variables)].assign_attrs(schema.defaults | dataset.attrs)
+    found = checked(schema, dataset, name)[list(schema.variables)]
+    found.attrs = schema.defaults | dataset.attrs
     for variable, declared in schema.variables.items():
         found[variable].attrs = _described(declared) | found[variable].attrs
     found.attrs.setdefault("source", name)
-    return _hashed(schema, found.transpose(*_dims(schema), ...))
+    return _hashed(schema, found)
+
+
+def load_netcdf(path, error):
+    """Return the data set in a NetCDF file.
+
+    Raises
+    ------
+    Exception
+        Of the given type: xarray cannot read the file.
+    """
+    try:
+        return xr.load_dataset(path)
+    except (OSError, ValueError) as problem:
+        raise error(
+            f"{path} is no NetCDF file that xarray reads ({problem}); write it again"
+        ) from problem
 
 
 def _dims(schema):

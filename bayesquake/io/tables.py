@@ -35,12 +35,6 @@ class Table:
     name: str
     schema: Any
 
-    def __contains__(self, column):
-        return column in self.cells
-
-    def __len__(self):
-        return len(self.cells)
-
     def numbers(self, column, unit="1", *, low=-np.inf, high=np.inf, also=()):
         """Return a column as finite numbers.
 

@@ -13,7 +13,6 @@ import functools
 import inspect
 import math
 import numbers
-import os
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -35,7 +34,6 @@ __all__ = [
     "number",
     "one_of",
     "options_of",
-    "path",
     "share",
     "takes",
     "text",
@@ -234,17 +232,6 @@ def text(what="text"):
 
     def accept(value):
         if not isinstance(value, str) or not value.strip():
-            raise TypeError
-        return value
-
-    return Option(what, accept)
-
-
-def path(what="the path of a file"):
-    """Return the option of a path."""
-
-    def accept(value):
-        if not isinstance(value, str | os.PathLike) or not os.fspath(value):
             raise TypeError
         return value
 

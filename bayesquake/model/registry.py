@@ -16,7 +16,7 @@ from pathlib import Path
 
 from bayesquake.errors import ModelNotFoundError, ModelUnavailableError, with_nearest
 
-__all__ = ["card", "folder_of", "list_models", "load_model", "unavailable_models"]
+__all__ = ["card", "folder_of", "list_models", "load_model", "model_names", "unavailable_models"]
 
 FURTHER_FOLDERS = "BAYESQUAKE_MODELS"
 PACKAGE = "bayesquake.models"
@@ -29,7 +29,7 @@ def list_models():
     -------
     dict of str
     """
-    found = {name: _attempt(name) for name in _model_names()}
+    found = {name: _attempt(name) for name in model_names()}
     return {name: model.title for name, model in found.items() if not isinstance(model, str)}
 
 
@@ -40,7 +40,7 @@ def unavailable_models():
     -------
     dict of str
     """
-    found = {name: _attempt(name) for name in _model_names()}
+    found = {name: _attempt(name) for name in model_names()}
     return {name: reason for name, reason in found.items() if isinstance(reason, str)}
 
 
@@ -103,7 +103,8 @@ def _attempt(name):
         return f"{type(problem).__name__}: {problem}{where}"
 
 
-def _model_names():
+def model_names():
+    """Return the names of all models, whether or not they can be used; imports none."""
     package = importlib.import_module(PACKAGE)
     for folder in filter(None, os.environ.get(FURTHER_FOLDERS, "").split(os.pathsep)):
         if folder not in package.__path__:
@@ -112,7 +113,7 @@ def _model_names():
 
 
 def _require(name):
-    names = _model_names()
+    names = model_names()
     if name not in names:
         raise ModelNotFoundError(
             f"there is no model named {with_nearest([name], names)}; installed models: "

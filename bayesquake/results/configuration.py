@@ -8,7 +8,7 @@ from typing import Any
 import xarray as xr
 
 from bayesquake.model.model import Model
-from bayesquake.model.options import options_of
+from bayesquake.model.options import accepted_by
 from bayesquake.model.priors import Prior
 from bayesquake.model.registry import load_model
 
@@ -50,13 +50,12 @@ def configuration_of(result, model=None):
     """
     model = load_model(result.attrs["model"]) if model is None else model
     stored = json.loads(result.attrs["configuration"])
-    taken = options_of(model.prepare)
     return Configuration(
         model=model,
         dataset=model.read(dataset_behind(result)),
         driver=stored["driver"],
         settings=stored["settings"],
-        prepare_options={name: v for name, v in stored["options"].items() if name in taken},
+        prepare_options=accepted_by(model.prepare, stored["options"]),
         priors=stored_priors(stored),
     )
 

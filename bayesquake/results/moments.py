@@ -27,12 +27,10 @@ def moments_of(draws):
         In the order of `MOMENTS`.
     """
     elements = np.moveaxis(draws.reshape(*draws.shape[:2], -1), 2, 0)
-    mean, sd = draws.mean(axis=(0, 1)), draws.std(axis=(0, 1))
-    squares = (elements - elements.mean(axis=(1, 2), keepdims=True)) ** 2
-    variance = squares.mean(axis=(1, 2))
+    mean, sd = elements.mean(axis=(1, 2)), elements.std(axis=(1, 2))
+    squares = (elements - mean[:, None, None]) ** 2
     with np.errstate(invalid="ignore", divide="ignore"):
         error_of_mean = elements.std(axis=(1, 2), ddof=1) / np.sqrt(effective_draws(elements))
         error_of_variance = squares.std(axis=(1, 2)) / np.sqrt(effective_draws(squares))
-        error_of_sd = error_of_variance / (2 * np.sqrt(variance))
-    shape = draws.shape[2:]
-    return np.stack([mean, sd, error_of_mean.reshape(shape), error_of_sd.reshape(shape)])
+        found = np.stack([mean, sd, error_of_mean, error_of_variance / (2 * sd)])
+    return found.reshape(len(MOMENTS), *draws.shape[2:])

@@ -117,7 +117,7 @@ def deciding_sources(model):
     be resumed.
     """
     deciding = [model.declare, model.prepare]
-    for part in (model.coordinates, model.problems):
+    for part in (model.coordinates, model.problems, model.moves):
         if part is not None:
             deciding += [getattr(part, field.name) for field in dataclasses.fields(part)]
     folder = _folder(model)

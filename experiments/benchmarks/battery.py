@@ -249,10 +249,6 @@ FAMILIES = {
 }
 
 
-def _not_offered(*arguments, **options):
-    raise NotImplementedError("a family has posteriors and nothing else")
-
-
 @functools.cache
 def model_of(name):
     """Return the model of a family, whose data sets are the parameters of its problems."""
@@ -264,18 +260,12 @@ def model_of(name):
         references=(),
         declare=lambda data, priors: family.declare(data),
         priors={},
-        simulator=_not_offered,
-        read=_not_offered,
+        read=lambda source: source,
         prepare=lambda dataset: {key: jnp.asarray(dataset[key]) for key in dataset.data_vars},
         quantities={
             "x": Quantity("1", "the coordinates", along),
             "known": Quantity("1", "what has known quantiles", along),
         },
-        calibrated=_not_offered,
-        recommended=lambda arrays: {"driver": "nuts"},
-        complete=_not_offered,
-        figures={},
-        design={},
     )
 
 

@@ -83,11 +83,6 @@ def calibrated(values, data):
     return {"mu": values["mu"], "tau": values["tau"], "theta_0": values["theta"][0]}
 
 
-def complete(dataset):
-    """Return groups with nothing beyond the posterior and the data."""
-    return lambda posterior, arrays, key: {"posterior": xr.Dataset(), "observed_data": dataset}
-
-
 EIGHT_GROUPS = Model(
     name="eight_groups",
     title="Eight groups with a common mean and spread",
@@ -108,9 +103,6 @@ EIGHT_GROUPS = Model(
     },
     calibrated=calibrated,
     recommended=lambda prepared: {"driver": "nuts", "warmup": 500},
-    complete=complete,
-    figures={},
-    design={},
     simulate_arrays=simulate_arrays,
     replicator=replicate,
 )

@@ -70,11 +70,6 @@ def calibrated(values, data):
     return {"mu": values["mu"], "log_tau": values["log_tau"], "theta_0": values["theta"][0]}
 
 
-def complete(dataset):
-    """Return groups with nothing beyond the posterior and the data."""
-    return lambda posterior, arrays, key: {"posterior": xr.Dataset(), "observed_data": dataset}
-
-
 NINETY_EIGHT_GROUPS = Model(
     name="ninety_eight_groups",
     title="Ninety-eight groups with a common mean and spread, centred",
@@ -94,9 +89,6 @@ NINETY_EIGHT_GROUPS = Model(
     },
     calibrated=calibrated,
     recommended=lambda prepared: {"driver": "nuts", "warmup": 500},
-    complete=complete,
-    figures={},
-    design={},
 )
 
 MEASURED = simulate(jax.random.key(SEED), parameters=TRUTH)[1]

@@ -157,11 +157,6 @@ def calibrated(values, data):
     return {name: values[name] for name in QUANTITIES}
 
 
-def complete(dataset):
-    """Add nothing but the data to a result."""
-    return lambda posterior, arrays, key: {"posterior": xr.Dataset(), "observed_data": dataset}
-
-
 HYPOCENTRE = Model(
     name="hypocentre",
     title="One earthquake in a uniform half-space",
@@ -180,7 +175,4 @@ HYPOCENTRE = Model(
     quantities=QUANTITIES,
     calibrated=calibrated,
     recommended=recommended,
-    complete=complete,
-    figures={},
-    design={},
 )

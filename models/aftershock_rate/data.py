@@ -21,6 +21,7 @@ from bayesquake.io.catalog import (
     iso_time,
     read_catalog,
 )
+from bayesquake.io.datasets import load_netcdf
 
 from .grid import EARLIEST_DAYS
 
@@ -187,12 +188,7 @@ def open_source(source, format):
     if isinstance(source, str | os.PathLike) and Path(source).suffix == ".nc":
         if not Path(source).is_file():
             raise CatalogError(f"{source} does not exist; give the path of a catalogue file")
-        try:
-            source = xr.load_dataset(source)
-        except (OSError, ValueError) as error:
-            raise CatalogError(
-                f"{source} is no NetCDF file that xarray reads ({error}); write it again"
-            ) from error
+        source = load_netcdf(source, CatalogError)
     if not isinstance(source, xr.Dataset):
         return read_catalog(source, format=format), {}
     names = {"t": "time", "mag": "magnitude"}

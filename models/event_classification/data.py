@@ -17,6 +17,7 @@ import xarray as xr
 
 from bayesquake.errors import CatalogError, OptionError
 from bayesquake.io.catalog import count_from, days_after, iso_time, read_catalog
+from bayesquake.io.datasets import load_netcdf
 
 from .caution import warn_of_suspect
 from .dataset import ATTRIBUTES, EARTH_RADIUS_KM, event_dataset, is_event_dataset
@@ -236,12 +237,7 @@ def load(source):
         return source
     if not Path(source).is_file():
         raise CatalogError(f"{source} does not exist; give the path of a catalogue file")
-    try:
-        return xr.load_dataset(source)
-    except (OSError, ValueError) as error:
-        raise CatalogError(
-            f"{source} is no NetCDF file that xarray reads ({error}); write it again"
-        ) from error
+    return load_netcdf(source, CatalogError)
 
 
 def open_catalogue(source, marks, format):

@@ -17,6 +17,7 @@ import xarray as xr
 
 from bayesquake.errors import OptionError
 from bayesquake.io.catalog import content_hash
+from bayesquake.io.datasets import load_netcdf
 
 from .errors import SpectraError
 from .layout import ATTRIBUTES, FILL, MOMENTS, NOISE_FORM
@@ -305,12 +306,7 @@ def open_source(source):
         )
     if not path.is_file():
         raise SpectraError(f"{path} does not exist; give the path of a file of spectra")
-    try:
-        dataset = xr.load_dataset(path)
-    except (OSError, ValueError) as error:
-        raise SpectraError(
-            f"{path} is no NetCDF file that xarray reads ({error}); write it again"
-        ) from error
+    dataset = load_netcdf(path, SpectraError)
     return dataset.assign_attrs(source=dataset.attrs.get("source") or str(path))
 
 

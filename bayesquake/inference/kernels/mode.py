@@ -74,6 +74,27 @@ def find_mode(log_density, start, *, max_iterations=500, tolerance=1e-5):
     return Mode(position, log_density(position), norm, iterations)
 
 
+def best_mode(log_density, starts):
+    """Climb from several starts.
+
+    Parameters
+    ----------
+    log_density : callable
+    starts : (start, dim)
+
+    Returns
+    -------
+    position : (dim,)
+        The best of the ends.
+    modes : Mode
+        All of them, with a leading axis.
+    """
+    modes = jax.vmap(lambda start: find_mode(log_density, start))(starts)
+    finite = jnp.isfinite(modes.log_density)
+    best = jnp.argmax(jnp.where(finite, modes.log_density, -jnp.inf))
+    return modes.position[best], modes
+
+
 def mode_from_host(value_and_gradient, start, *, max_iterations=500, tolerance=1e-5):
     """Climb to a mode with steps taken on the host.
 

@@ -106,28 +106,28 @@ def read(table, *, axes="slip_vectors"):
         of which an `ExchangedAxesWarning` tells.
     """
     depth = table.numbers("depth")
-    first, second = (
-        [
-            table.numbers(f"{name}{plane}", "degrees", low=low, high=high, also=other)
-            for name, (low, high) in ANGLES.items()
-            for other in [(f"slip{plane}",) if name == "rake" else ()]
-        ]
-        for plane in (1, 2)
-    )
-    frame, exchanged = frames_of_planes(
-        np.transpose(first), np.transpose(second), axes, table.where
-    )
-    if exchanged.any() and axes == "slip_vectors":
+    planes = plane_of(table, 1), plane_of(table, 2)
+    frame, exchanged = frames_of_planes(*planes, axes, table.where)
+    many = int(exchanged.sum())
+    if many and axes == "slip_vectors":
         warnings.warn(
-            f"{table.name}: in {exchanged.sum()} of {len(depth)} events slip is normal, and "
+            f"{table.name}: in {many} of {len(depth)} events slip is normal, and "
             "P = (v1 - v2)/√2 is the tension axis of the moment tensor; pass "
             "axes='moment_tensor' for pressure and tension axes",
             ExchangedAxesWarning,
             stacklevel=4,
         )
-    return labelled(
-        DATA, {"frame": frame, "depth": depth}, axes=axes, exchanged=int(exchanged.sum())
-    )
+    return labelled(DATA, {"frame": frame, "depth": depth}, axes=axes, exchanged=many)
+
+
+def plane_of(table, place):
+    """Return strike, dip and rake (degrees) of the first or second planes, (event, 3)."""
+    slip = {"rake": (f"slip{place}",)}
+    columns = [
+        table.numbers(f"{name}{place}", "degrees", low=low, high=high, also=slip.get(name, ()))
+        for name, (low, high) in ANGLES.items()
+    ]
+    return np.stack(columns, axis=1)
 
 
 class MechanismArrays(NamedTuple):
