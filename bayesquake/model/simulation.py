@@ -129,8 +129,11 @@ def calibrated_by(model):
         return model.calibrated
     answers = [name for name, quantity in model.quantities.items() if quantity.role == "answer"]
 
+    # Compiled, so that of the whole density only what is derived is computed.
+    @jax.jit
     def elements(values, arrays):
-        whole = {**_derived(model, values, arrays), **values}
+        derived = {} if set(answers) <= set(values) else _derived(model, values, arrays)
+        whole = {**derived, **values}
         return {
             label: element
             for name in answers
@@ -145,8 +148,6 @@ def _derived(model, values, arrays):
     """Return the deterministic quantities at given values of the parameters."""
     from numpyro.handlers import seed, substitute, trace
 
-    if set(values) >= set(model.quantities):
-        return {}
     priors = {site: prior.distribution() for site, prior in resolve_priors(model).items()}
     declared = substitute(seed(model.declare, 0), data=values)
     recorded = trace(declared).get_trace(arrays, priors)
