@@ -57,6 +57,8 @@ class Variable:
         Smallest and largest number that makes sense.
     missing : bool
         Whether NaN may stand for a number that is not known.
+    optional : bool
+        Whether a data set may lack the whole variable.
     also : tuple of str
         Other names, in lower case, that the columns of a table bear.
     """
@@ -67,7 +69,12 @@ class Variable:
     low: float = -np.inf
     high: float = np.inf
     missing: bool = False
+    optional: bool = False
     also: tuple[str, ...] = ()
+
+
+UNLABELLED = "1"
+"""Numbers of this unit are taken to be in the unit that is asked for."""
 
 
 def nothing_further(dataset, name):
@@ -112,7 +119,7 @@ def labelled(schema, values, **attributes):
     ----------
     schema : Schema
     values : mapping of str to array
-        One for every variable of the schema.
+        One for every variable of the schema that is not optional.
     **attributes
         Those of the schema, ``source`` and others.
 
@@ -121,7 +128,8 @@ def labelled(schema, values, **attributes):
     xarray.Dataset
         With units, meanings and the attribute ``content_hash``.
     """
-    arrays = {name: np.asarray(values[name]) for name in schema.variables}
+    held = _held(schema, values)
+    arrays = {name: np.asarray(values[name]) for name in held}
     lengths = {
         dim: length
         for name, array in arrays.items()
@@ -130,7 +138,7 @@ def labelled(schema, values, **attributes):
     dataset = xr.Dataset(
         {
             name: (variable.dims, arrays[name], _described(variable))
-            for name, variable in schema.variables.items()
+            for name, variable in held.items()
         },
         coords={
             dim: list(schema.coordinates.get(dim, range(size))) for dim, size in lengths.items()
@@ -159,7 +167,7 @@ def checked(schema, dataset, name="data set"):
         raise schema.error(
             f"{type(dataset).__name__} is no xarray.Dataset; read the data with the model's reader"
         )
-    for variable in schema.variables:
+    for variable in _held(schema, dataset):
         _require_variable(schema, dataset, variable, name)
     for attribute, option in schema.attributes.items():
         if attribute in dataset.attrs:
@@ -256,7 +264,9 @@ def table_reader(schema, *, event=None):
         ----------
         source : path, xarray.Dataset or obspy.Catalog
         """
-        values = {name: table.numbers(name) for name in schema.variables}
+        columns = set(table.cells)
+        known = [n for n, variable in schema.variables.items() if columns & {n, *variable.also}]
+        values = {name: table.numbers(name) for name in _held(schema, known)}
         return labelled(schema, values, **attributes)
 
     options = [
@@ -272,6 +282,15 @@ def table_reader(schema, *, event=None):
     return reader(schema, event=event)(takes(**schema.attributes)(read))
 
 
+def _held(schema, holder):
+    """Return the variables that must be there, and those optional ones that are."""
+    return {
+        name: variable
+        for name, variable in schema.variables.items()
+        if not variable.optional or name in holder
+    }
+
+
 def _described(variable):
     return {"units": variable.unit, "long_name": variable.meaning}
 
@@ -283,7 +302,7 @@ def _hashed(schema, dataset):
         for name in schema.attributes
         if isinstance(dataset.attrs.get(name), int | float | np.number)
     ]
-    arrays = [dataset[name].to_numpy() for name in schema.variables]
+    arrays = [dataset[name].to_numpy() for name in _held(schema, dataset)]
     dataset.attrs["content_hash"] = content_hash(*arrays, *([numbers] if numbers else []))
     return dataset
 
@@ -302,7 +321,7 @@ def _require_variable(schema, dataset, name, source):
             f"{', '.join(map(str, found.dims)) or 'nothing'}; read its source again"
         )
     unit = found.attrs.get("units", variable.unit)
-    if unit != variable.unit:
+    if unit not in (variable.unit, UNLABELLED):
         raise schema.error(
             f"{source}: {name} is given in {unit!r}; convert it to {variable.unit!r}"
         )
@@ -398,7 +417,7 @@ def _is_own(schema, opened):
         return False
     there = [name for name in schema.variables if name in opened]
     needed = set(schema.attributes) - set(schema.defaults)
-    whole = len(there) == len(schema.variables) and needed <= set(opened.attrs)
+    whole = len(there) == len(_held(schema, opened)) and needed <= set(opened.attrs)
     return whole or any(opened[name].ndim > 1 for name in there)
 
 
@@ -410,9 +429,10 @@ def _own(schema, dataset, name, options):
                 f"{name} has been read already, so that {option} = {value!r} cannot be applied; "
                 "read its source again, or leave the option out"
             )
-    found = checked(schema, dataset, name)[list(schema.variables)]
+    held = _held(schema, dataset)
+    found = checked(schema, dataset, name)[list(held)]
     found.attrs = schema.defaults | dataset.attrs
-    for variable, declared in schema.variables.items():
+    for variable, declared in held.items():
         found[variable].attrs = _described(declared) | found[variable].attrs
     found.attrs.setdefault("source", name)
     return _hashed(schema, found)

@@ -9,6 +9,7 @@ A call with an unknown, a missing or an impossible option ends in one sentence t
 """
 
 import dataclasses
+import datetime
 import functools
 import inspect
 import math
@@ -31,6 +32,7 @@ __all__ = [
     "each",
     "flag",
     "instance",
+    "moment",
     "number",
     "one_of",
     "options_of",
@@ -38,6 +40,10 @@ __all__ = [
     "takes",
     "text",
 ]
+
+
+LARGEST_DAYS = 1e7
+"""27,000 years: the days of any calendar that counts them."""
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -165,12 +171,14 @@ def options_of(function):
     }
 
 
-def number(unit="1", *, above=None, at_least=None, below=None, at_most=None):
-    """Return the option of a finite number in a range."""
+def number(unit="1", *, above=None, at_least=None, below=None, at_most=None, missing=False):
+    """Return the option of a finite number in a range, or of NaN where there may be none."""
 
     def accept(value):
         if isinstance(value, bool | np.bool_) or not isinstance(value, numbers.Real):
             raise TypeError
+        if missing and math.isnan(value):
+            return math.nan
         inside = (
             math.isfinite(value)
             and (above is None or value > above)
@@ -183,7 +191,8 @@ def number(unit="1", *, above=None, at_least=None, below=None, at_most=None):
         return float(value)
 
     limits = _limits(above=above, at_least=at_least, below=below, at_most=at_most)
-    return Option(f"a number{limits}{'' if unit == '1' else f' ({unit})'}", accept)
+    nan = " or NaN" if missing else ""
+    return Option(f"a number{limits}{'' if unit == '1' else f' ({unit})'}{nan}", accept)
 
 
 def share():
@@ -225,6 +234,18 @@ def one_of(*words):
         raise ValueError
 
     return Option(f"one of {', '.join(str(word) for word in words)}", accept)
+
+
+def moment():
+    """Return the option of a time (UTC), or of a number of days on the data's own scale."""
+    days = number(at_least=-LARGEST_DAYS, at_most=LARGEST_DAYS)
+
+    def accept(value):
+        if isinstance(value, datetime.datetime | np.datetime64) or hasattr(value, "datetime"):
+            return value
+        return text().accept(value) if isinstance(value, str) else days.accept(value)
+
+    return Option("a time (UTC) as in '1995-01-16T20:46:52', or a number of days", accept)
 
 
 def text(what="text"):

@@ -10,7 +10,14 @@ from bayesquake.errors import OptionError, SimulationError, with_nearest
 from bayesquake.model.options import accepted_by, checked_options
 from bayesquake.model.priors import resolve_priors
 
-__all__ = ["ATTEMPTS", "calibrated_by", "replicated", "simulate_accepted", "simulated"]
+__all__ = [
+    "ATTEMPTS",
+    "calibrated_by",
+    "finite_values",
+    "replicated",
+    "simulate_accepted",
+    "simulated",
+]
 
 ATTEMPTS = 200
 """Simulations tried before a design is given up."""
@@ -63,7 +70,7 @@ def simulated(model, key, design=None, parameters=None, priors=None):
     key_parameters, key_data = jax.random.split(key)
     keys = jax.random.split(key_parameters, len(resolved))
     values = {
-        site: _given(site, given[site], prior.lengths(lengths))
+        site: finite_values(site, given[site], prior.lengths(lengths))
         if site in given
         else np.asarray(prior.draw(key_site, lengths))
         for key_site, (site, prior) in zip(keys, resolved.items(), strict=True)
@@ -71,8 +78,14 @@ def simulated(model, key, design=None, parameters=None, priors=None):
     return values, model.draw(key_data, values, **design)
 
 
-def _given(site, value, shape):
-    """Return the value of a parameter in the shape of its prior."""
+def finite_values(site, value, shape):
+    """Return given values of a parameter as an array of that shape.
+
+    Raises
+    ------
+    OptionError
+        They are no finite numbers, or do not fit.
+    """
     try:
         values = np.broadcast_to(np.asarray(value, float), shape)
     except (ValueError, TypeError):

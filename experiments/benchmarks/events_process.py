@@ -12,8 +12,9 @@ import numpy as np
 from tinygp import kernels, noise
 from tinygp.solvers import QuasisepSolver
 
+from bayesquake.models.aftershock_rate.dataset import EARLIEST_DAYS
 from bayesquake.models.aftershock_rate.gp import matern32
-from bayesquake.models.aftershock_rate.grid import EARLIEST_DAYS, quadrature_points
+from bayesquake.models.aftershock_rate.grid import quadrature_points
 from bayesquake.physics.detection_function import (
     log_detected_density,
     log_detected_fraction,

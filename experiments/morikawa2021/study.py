@@ -15,8 +15,9 @@ from bayesquake.experiments.entries import accompanying_data, require_file
 from bayesquake.inference.constrained import constrained
 from bayesquake.inference.drivers import driver_named
 from bayesquake.model.registry import load_model
+from bayesquake.models.aftershock_rate.dataset import EARLIEST_DAYS
 from bayesquake.models.aftershock_rate.forecast import log_expected_count
-from bayesquake.models.aftershock_rate.grid import EARLIEST_DAYS, padded_length
+from bayesquake.models.aftershock_rate.grid import padded_length
 from bayesquake.models.aftershock_rate.simulate import simulate
 from bayesquake.results.provenance import provenance
 from bayesquake.targets.target import target_of_arrays

@@ -21,13 +21,13 @@ from bayesquake.io.catalog import (
     iso_time,
     read_catalog,
 )
-from bayesquake.io.datasets import load_netcdf
+from bayesquake.io.datasets import checked, load_netcdf
+from bayesquake.model.options import any_of, flag, moment, number, one_of, takes, text
 
-from .grid import EARLIEST_DAYS
+from .dataset import DATA, EARLIEST_DAYS, END_DAYS, FEWEST_EVENTS, MAGNITUDE, ROUNDING
 
 __all__ = ["SecondMainShockWarning", "detect_rounding", "find_sentinel", "read"]
 
-FEWEST_EVENTS = 10
 ROUNDING_STEPS = (1.0, 0.5, 0.25, 0.2, 0.1, 0.05, 0.01)
 EARTHQUAKE_MAGNITUDES = (-4.0, 10.0)
 """Numbers outside this range are no magnitudes of earthquakes that a network locates."""
@@ -50,6 +50,16 @@ class MainShock(NamedTuple):
     event: int | None
 
 
+@takes(
+    main_shock_magnitude=any_of(None, MAGNITUDE),
+    main_shock_time=any_of(None, moment()),
+    end_days=any_of(None, END_DAYS),
+    completeness_magnitude=any_of(None, MAGNITUDE),
+    magnitude_rounding=any_of(one_of("auto"), ROUNDING),
+    sentinel=any_of(None, one_of(False), number("mag")),
+    sort=flag(),
+    format=any_of(None, text("the name of an event format")),
+)
 def read(
     source,
     *,
@@ -85,7 +95,7 @@ def read(
         Step δ of the magnitudes; 0 declares them continuous.
     sentinel : float or False, optional
         The magnitude that means "not determined"; such events are left out and counted.
-        By default a value that looks like one is an error; False accepts every value.
+        By default a value that looks like one is an error; False accepts every value from -5 to 10.
     sort : bool
         Sort the events by time instead of refusing an unsorted catalogue.
     format : str, optional
@@ -113,15 +123,6 @@ def read(
     SecondMainShockWarning
         An event of magnitude M0 or more lies inside the window.
     """
-    check_number("main_shock_magnitude", main_shock_magnitude)
-    check_number("end_days", end_days)
-    check_number("completeness_magnitude", completeness_magnitude)
-    check_rounding(magnitude_rounding)
-    if sentinel is not False:
-        check_number("sentinel", sentinel)
-    if not isinstance(sort, bool | np.bool_):
-        raise OptionError(f"sort = {sort!r} must be True or False")
-
     catalogue, window = open_source(source, format)
     check_finite(catalogue)
     if main_shock_time is None:
@@ -174,7 +175,7 @@ def read(
         "events_after_end": after + int(window.get("events_after_end", 0)),
     }
     dataset.attrs["content_hash"] = window_hash(events, dataset.attrs)
-    return dataset
+    return checked(DATA, dataset, dataset.attrs["source"] or "data set")
 
 
 def window_hash(events, window):
@@ -196,27 +197,9 @@ def open_source(source, format):
     if not {"M0", "T"} <= set(source.attrs):
         return catalogue, {}
     window = {"Mc": np.nan, "delta_m": np.nan} | source.attrs
-    for name in ("M0", "T"):
-        check_number(f"attribute {name} of the data set", window[name])
+    for name in set(DATA.attributes) & set(source.attrs):
+        DATA.attributes[name].checked(f"attribute {name} of the data set", window[name])
     return catalogue, window
-
-
-def check_number(name, value):
-    """Require None or a finite number."""
-    is_number = isinstance(value, numbers.Real) and not isinstance(value, bool)
-    if value is not None and not (is_number and np.isfinite(value)):
-        raise OptionError(f"{name} = {value!r} must be a finite number")
-
-
-def check_rounding(step):
-    """Require "auto" or a step from 0 to 1."""
-    if isinstance(step, str) and step == "auto":
-        return
-    check_number("magnitude_rounding", step)
-    if step is None or not 0 <= step <= 1:
-        raise OptionError(
-            f"magnitude_rounding = {step!r} must be 'auto' or a step from 0 (continuous) to 1"
-        )
 
 
 def check_finite(catalogue):
@@ -312,7 +295,6 @@ def main_shock_days(catalogue, time):
     """Return the main-shock time on the catalogue's scale and its tolerance, both in days."""
     reference_time = catalogue.attrs["reference_time"]
     if isinstance(time, numbers.Real):
-        check_number("main_shock_time", time)
         if catalogue.attrs["time_origin"] != "file":
             raise OptionError(
                 f"main_shock_time = {time!r} must be a time as in '1995-01-16T20:46:52', because "

@@ -18,7 +18,7 @@ from bayesquake.reporting.figures import (
     styled,
 )
 
-from .grid import EARLIEST_DAYS
+from .dataset import EARLIEST_DAYS
 
 __all__ = [
     "FIGURES",

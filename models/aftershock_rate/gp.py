@@ -21,8 +21,6 @@ from numpyro.contrib.hsgp.spectral_densities import spectral_density_matern
 from tinygp import kernels, noise
 from tinygp.solvers import QuasisepSolver
 
-from bayesquake.errors import OptionError
-
 __all__ = ["HilbertProcess", "QuasisepProcess", "knot_values", "make_process", "matern32"]
 
 JITTER = 1e-10
@@ -43,22 +41,9 @@ class QuasisepProcess(NamedTuple):
 
 
 def make_process(backend, knots, *, basis_size, basis_factor):
-    """Return the backend's process on the knots.
-
-    Raises
-    ------
-    OptionError
-        Unknown backend, or a basis that cannot span the grid.
-    """
+    """Return the backend's process on the knots, see the options of `grid.prepare`."""
     if backend == "quasisep":
         return QuasisepProcess(knots)
-    if backend != "hsgp":
-        raise OptionError(f"backend = {backend!r} is unknown; choose hsgp or quasisep")
-    if not (isinstance(basis_size, int) and basis_size >= 4 and basis_factor > 1):
-        raise OptionError(
-            f"basis_size = {basis_size!r} must be an integer of at least 4 and "
-            f"basis_factor = {basis_factor!r} must exceed 1"
-        )
     centre, half_width = 0.5 * (knots[0] + knots[-1]), 0.5 * (knots[-1] - knots[0])
     domain = float(basis_factor * half_width)
     return HilbertProcess(

@@ -15,12 +15,14 @@ import jax.numpy as jnp
 import numpy as np
 
 from bayesquake.errors import OptionError
+from bayesquake.io.datasets import prepared
+from bayesquake.model.options import any_of, count, number, one_of, takes
 from bayesquake.physics.detection_function import rounding_quadrature
 
 from . import gp
+from .dataset import DATA, EARLIEST_DAYS
 
 __all__ = [
-    "EARLIEST_DAYS",
     "ROUNDING_MATTERS",
     "CatalogueArrays",
     "RoundedMagnitudesWarning",
@@ -30,9 +32,6 @@ __all__ = [
     "quadrature_points",
     "time_bins",
 ]
-
-EARLIEST_DAYS = 1e-4
-"""μ is constant before this time (8.6 s); the rate integral is closed-form there."""
 
 ROUNDING_MATTERS = 0.05
 """Magnitude step from which the density is averaged over the rounding bin."""
@@ -96,6 +95,16 @@ def padded_length(events):
     return max(SMALLEST_PADDED_LENGTH, 1 << int(events - 1).bit_length())
 
 
+@prepared(DATA)
+@takes(
+    backend=one_of("hsgp", "quasisep"),
+    basis_size=count(at_least=4, at_most=1000),
+    basis_factor=number(above=1, at_most=10),
+    knots=count(at_least=8, at_most=10_000),
+    likelihood=one_of("auto", "binned", "continuous"),
+    mean=one_of("linear", "helmstetter"),
+    length=any_of(None, count(at_most=10_000_000)),
+)
 def prepare(
     dataset,
     *,
@@ -138,18 +147,18 @@ def prepare(
     Raises
     ------
     OptionError
-        An option has an unknown value.
+        An option has an impossible value, or the events do not fit into ``length``.
+    CatalogError
+        The data set is not one of the model's, or breaks its conditions.
     """
     t, magnitude = np.asarray(dataset["t"], float), np.asarray(dataset["mag"], float)
     M0, T = float(dataset.attrs["M0"]), float(dataset.attrs["T"])
     delta, cut = float(dataset.attrs["delta_m"]), float(dataset.attrs["Mc"])
-    length = padded_length(t.size) if length is None else int(length)
+    length = padded_length(t.size) if length is None else length
     if t.size > length:
         raise OptionError(
             f"{t.size} events do not fit into arrays of length {length}; ask for a larger length"
         )
-    if not (isinstance(knots, int) and knots >= 8):
-        raise OptionError(f"knots = {knots!r} must be an integer of at least 8")
     binned = _bin_the_magnitudes(likelihood, delta)
     x = np.linspace(np.log10(EARLIEST_DAYS), np.log10(T), knots)
     position = (np.log10(np.maximum(t, EARLIEST_DAYS)) - x[0]) / (x[1] - x[0])
@@ -178,10 +187,6 @@ def prepare(
 
 
 def _bin_the_magnitudes(likelihood, delta):
-    if likelihood not in ("auto", "binned", "continuous"):
-        raise OptionError(
-            f"likelihood = {likelihood!r} is unknown; choose auto, binned or continuous"
-        )
     if likelihood == "binned" and delta == 0:
         raise OptionError(
             "likelihood = 'binned' needs rounded magnitudes, but magnitude_rounding is 0; "
@@ -192,7 +197,7 @@ def _bin_the_magnitudes(likelihood, delta):
             f"magnitudes are rounded to {delta:g}: the likelihood averages over the rounding bin; "
             "to treat them as continuous all the same, read them with magnitude_rounding=0",
             RoundedMagnitudesWarning,
-            stacklevel=3,
+            stacklevel=5,
         )
     return likelihood == "binned" or delta >= ROUNDING_MATTERS
 
@@ -207,9 +212,7 @@ def _lower_edge(cut, delta):
 def _mean_line(mean, M0):
     if mean == "linear":
         return None
-    if mean == "helmstetter":
-        return (np.float64(M0 + HELMSTETTER_INTERCEPT), np.float64(HELMSTETTER_SLOPE))
-    raise OptionError(f"mean = {mean!r} is unknown; choose linear or helmstetter")
+    return (np.float64(M0 + HELMSTETTER_INTERCEPT), np.float64(HELMSTETTER_SLOPE))
 
 
 def interpolate(mu, cell, weight):

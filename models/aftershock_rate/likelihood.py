@@ -22,6 +22,7 @@ from bayesquake.physics.detection_function import (
 from bayesquake.physics.omori import log_omori_integral, omori_utsu_log_rate
 
 from . import grid
+from .dataset import EARLIEST_DAYS
 
 __all__ = [
     "Parameters",
@@ -70,7 +71,7 @@ def expected_events_of_cells(parameters, data):
     log_rate = omori_utsu_log_rate(t, log_K, log_c, p) + log_seen_fraction(mu_t, parameters, data)
     earliest = jnp.exp(
         log_K
-        + log_omori_integral(0.0, grid.EARLIEST_DAYS, log_c, p)
+        + log_omori_integral(0.0, EARLIEST_DAYS, log_c, p)
         + log_seen_fraction(mu[0], parameters, data)
     )
     return earliest, jnp.exp(log_rate + log_measure).sum(axis=0)
@@ -113,4 +114,4 @@ def cumulative_events(parameters, data):
         + log_omori_integral(0.0, data.t, log_c, p)
         + log_seen_fraction(mu[0], parameters, data)
     )
-    return jnp.where(data.t < grid.EARLIEST_DAYS, early, before_cell + within_cell)
+    return jnp.where(data.t < EARLIEST_DAYS, early, before_cell + within_cell)

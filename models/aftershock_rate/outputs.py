@@ -9,8 +9,10 @@ import xarray as xr
 
 from bayesquake.errors import OptionError
 from bayesquake.model.capabilities import Folds
+from bayesquake.model.options import any_of, each, takes
 from bayesquake.physics.detection_function import detection_probability, magnitude_cdf
 
+from .dataset import END_DAYS, MAGNITUDE
 from .forecast import log_expected_count
 from .grid import interpolate, time_bins
 from .likelihood import (
@@ -33,6 +35,10 @@ CHUNK = 500
 """Draws whose derived arrays are computed at once; bounds the memory."""
 
 
+@takes(
+    forecast_windows=any_of(None, each(END_DAYS, length=2), each(each(END_DAYS, length=2))),
+    forecast_magnitudes=any_of(None, MAGNITUDE, each(MAGNITUDE)),
+)
 def complete(dataset, *, forecast_windows=None, forecast_magnitudes=None):
     """Plan the model's own result groups, refusing bad forecast options before any sampling.
 
@@ -212,14 +218,9 @@ def _day_coordinate(dim, values, meaning):
 def _windows(windows, T):
     if windows is None:
         windows = [(T, T + days) for days in FORECAST_DAYS]
-    try:
-        windows = np.atleast_2d(np.asarray(windows, float))
-    except (TypeError, ValueError):
-        windows = np.empty((0, 0))
-    if windows.ndim != 2 or windows.shape[1] != 2:
-        raise OptionError("forecast_windows must be pairs (start, end) in days")
+    windows = np.atleast_2d(windows)
     for start, end in windows:
-        if not (T <= start < end < np.inf):
+        if not T <= start < end:
             raise OptionError(
                 f"the forecast window [{start:g}, {end:g}] day must start at or after the end of "
                 f"the data, T = {T:g} day, and end after it starts"
@@ -230,15 +231,7 @@ def _windows(windows, T):
 def _thresholds(magnitudes, delta):
     if magnitudes is None:
         return np.array(FORECAST_MAGNITUDES) - 0.5 * delta
-    try:
-        thresholds = np.asarray(magnitudes, float).reshape(-1)
-    except (TypeError, ValueError) as problem:
-        raise OptionError(
-            f"forecast_magnitudes = {magnitudes!r} must be a list of numbers"
-        ) from problem
-    if not np.isfinite(thresholds).all():
-        raise OptionError(f"forecast_magnitudes = {magnitudes!r} must be finite numbers")
-    return thresholds
+    return np.atleast_1d(magnitudes)
 
 
 def _magnitude_grid(magnitude):

@@ -13,10 +13,12 @@ import xarray as xr
 from scipy.special import ndtr
 
 from bayesquake.errors import OptionError, SimulationError
+from bayesquake.model.options import accepted, count
 from bayesquake.model.priors import resolved
+from bayesquake.model.simulation import finite_values
 
+from .dataset import DATA, EARLIEST_DAYS, END_DAYS, MAGNITUDE, ROUNDING
 from .gp import matern32
-from .grid import EARLIEST_DAYS
 from .priors import PRIORS
 
 __all__ = [
@@ -39,6 +41,16 @@ DESIGN = {
 }
 """Design of a simulated catalogue: main-shock magnitude, window (day), cut and rounding
 (mag), knots of the true μ, and the number of events outside which it is refused."""
+
+DESIGN_OPTIONS = {
+    "M0": MAGNITUDE,
+    "T": END_DAYS,
+    "completeness_magnitude": DATA.attributes["Mc"],
+    "magnitude_rounding": ROUNDING,
+    "knots": count(at_least=8, at_most=10_000),
+    "minimum_events": count(at_least=0),
+    "maximum_events": count(),
+}
 
 SCALARS = ("log_K", "p", "log_c", "beta", "log_sigma")
 PROCESS = ("mu_1d", "mu_slope", "eta", "ell")
@@ -76,14 +88,9 @@ def simulate(key, design=None, parameters=None, *, priors=None):
     SimulationError
         The number of events is outside the design's limits.
     OptionError
-        The design or the parameters have an unknown entry.
+        The design or the parameters have an unknown entry or an impossible value.
     """
-    unknown = set(design or {}) - set(DESIGN)
-    if unknown:
-        raise OptionError(
-            f"the design has no {', '.join(sorted(unknown))}; choose from {', '.join(DESIGN)}"
-        )
-    design = DESIGN | dict(design or {})
+    design = DESIGN | accepted("the design", DESIGN_OPTIONS, set(), design or {})
     rng = np.random.default_rng(np.asarray(jax.random.key_data(key)).ravel())
     parameters = draw_parameters(rng, design, priors, parameters or {})
     expected = expected_detected(parameters, design)
@@ -139,6 +146,8 @@ def draw_parameters(rng, design, priors=None, given=None):
             f"there is no parameter {', '.join(sorted(unknown))}; "
             f"choose from {', '.join([*chosen, 'mu'])}"
         )
+    lengths = {"mu": (design["knots"],)}
+    given = {name: finite_values(name, x, lengths.get(name, ())) for name, x in given.items()}
     keys = jax.random.split(jax.random.key(int(rng.integers(2**63))), len(chosen))
     values = {
         name: float(prior.distribution().sample(key))
