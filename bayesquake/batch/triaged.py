@@ -60,8 +60,8 @@ FEWEST_DRAWS = 8
 TRIAGE_OPTIONS = {
     "chains": CHAINS,
     "draws": count(at_least=FEWEST_DRAWS, at_most=10_000_000),
-    "rhat_limit": number(at_least=0),
-    "ess_limit": any_of(None, number(at_least=0)),
+    "rhat_limit": number(at_least=0, at_most=10),
+    "ess_limit": any_of(None, number(at_least=0, at_most=1e9)),
     "searches": count(at_most=10_000),
     "iterations": count(at_most=100_000),
     "importance_draws": count(at_most=1_000_000),

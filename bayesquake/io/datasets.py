@@ -29,7 +29,7 @@ import xarray as xr
 from bayesquake.errors import BayesquakeError, DatasetError, OptionError
 from bayesquake.io.catalog import content_hash
 from bayesquake.io.tables import Table, csv_cells, kind
-from bayesquake.model.options import Option, any_of, takes, text
+from bayesquake.model.options import Option, any_of, checked_options, takes, text
 
 __all__ = [
     "Schema",
@@ -189,13 +189,17 @@ def checked(schema, dataset, name="data set"):
 
 
 def prepared(schema):
-    """Return a decorator for ``(dataset, **options) -> arrays`` that checks the data set first."""
+    """Return a decorator for ``(dataset, **options) -> arrays`` that checks the data set first.
+
+    What it makes has the attribute ``schema``.
+    """
 
     def decorate(function):
         @functools.wraps(function)
         def prepare(dataset, **options):
             return function(checked(schema, dataset, _name_of(dataset)), **options)
 
+        prepare.schema = schema  # type: ignore[attr-defined]
         return prepare
 
     return decorate
@@ -225,6 +229,7 @@ def reader(schema, *, event=None):
         @functools.wraps(function)
         def read(source, *, format=None, **options):
             format = declared["format"].checked("format", format)
+            options = checked_options(function, options)
             opened, name = _opened(schema, source, format, event)
             if _is_own(schema, opened):
                 return _own(schema, opened, name, options)
@@ -424,7 +429,7 @@ def _is_own(schema, opened):
 def _own(schema, dataset, name, options):
     """Return a data set of the model, checked, unless it is asked to be another one."""
     for option, value in options.items():
-        if option not in schema.attributes or dataset.attrs.get(option) != value:
+        if option not in schema.attributes or not np.array_equal(dataset.attrs.get(option), value):
             raise OptionError(
                 f"{name} has been read already, so that {option} = {value!r} cannot be applied; "
                 "read its source again, or leave the option out"

@@ -23,7 +23,15 @@ import numpy as np
 
 from bayesquake.errors import PriorError, with_nearest
 
-__all__ = ["Prior", "fixed_sites", "log_priors", "read_priors", "resolve_priors", "resolved"]
+__all__ = [
+    "LARGEST_VALUE",
+    "Prior",
+    "fixed_sites",
+    "log_priors",
+    "read_priors",
+    "resolve_priors",
+    "resolved",
+]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -101,6 +109,9 @@ def _written(value):
 POINT = "Delta"
 """The family of priors that fix a parameter."""
 
+LARGEST_VALUE = 1e100
+"""Of a parameter: the square of a larger one has no double-precision number."""
+
 SUPPORT_DRAWS = 1000
 """Draws by which the positivity of a prior is judged."""
 
@@ -168,7 +179,7 @@ def _given(site, prior):
     if hasattr(prior, "arg_constraints"):
         return _from_distribution(site, prior)
     try:
-        if isinstance(prior, str | bool):
+        if isinstance(prior, str | bool) or not np.size(prior):
             raise TypeError
         return Prior(POINT, {"v": prior})
     except (TypeError, ValueError):
@@ -265,7 +276,7 @@ def _check(site, prior, default):
     try:
         given = getattr(dist, prior.family)(**numbers, validate_args=True)
         draws = np.asarray(given.sample(jax.random.key(0), (SUPPORT_DRAWS,)), float)
-        inside = np.isfinite(draws).all() and np.asarray(given.support(draws)).all()
+        inside = (np.abs(draws) <= LARGEST_VALUE).all() and np.asarray(given.support(draws)).all()
         possible = inside and np.isfinite(given.log_prob(draws)).all()
     except (TypeError, ValueError, NotImplementedError) as problem:
         raise PriorError(f"the prior of {site!r}, {prior}, is invalid: {problem}") from problem
@@ -274,7 +285,10 @@ def _check(site, prior, default):
             f"the prior of {site!r}, {prior}, is of an array; give one number for each"
         )
     if not possible:
-        raise PriorError(f"the prior of {site!r}, {prior}, has an empty support or no density")
+        raise PriorError(
+            f"the prior of {site!r}, {prior}, has an empty support, no density or "
+            f"values above {LARGEST_VALUE:g}"
+        )
     support = default.distribution().support
     if support is dist.constraints.real and not prior.fixes:
         if given.support is not support:

@@ -8,7 +8,7 @@ import numpy as np
 
 from bayesquake.errors import OptionError, SimulationError, with_nearest
 from bayesquake.model.options import accepted_by, checked_options
-from bayesquake.model.priors import resolve_priors
+from bayesquake.model.priors import LARGEST_VALUE, resolve_priors
 
 __all__ = [
     "ATTEMPTS",
@@ -84,7 +84,7 @@ def finite_values(site, value, shape):
     Raises
     ------
     OptionError
-        They are no finite numbers, or do not fit.
+        They are no numbers, too large, or do not fit.
     """
     try:
         values = np.broadcast_to(np.asarray(value, float), shape)
@@ -92,8 +92,11 @@ def finite_values(site, value, shape):
         raise OptionError(
             f"parameter {site} = {value!r:.80} must be numbers of shape {shape}"
         ) from None
-    if not np.isfinite(values).all():
-        raise OptionError(f"parameter {site} = {value!r:.80} must be finite")
+    if not (np.abs(values) <= LARGEST_VALUE).all():
+        raise OptionError(
+            f"parameter {site} = {value!r:.80} must be numbers from -{LARGEST_VALUE:g} to "
+            f"{LARGEST_VALUE:g}"
+        )
     return values
 
 

@@ -56,7 +56,7 @@ class MainShock(NamedTuple):
     end_days=any_of(None, END_DAYS),
     completeness_magnitude=any_of(None, MAGNITUDE),
     magnitude_rounding=any_of(one_of("auto"), ROUNDING),
-    sentinel=any_of(None, one_of(False), number("mag")),
+    sentinel=any_of(None, one_of(False), number("mag", at_least=-1e6, at_most=1e6)),
     sort=flag(),
     format=any_of(None, text("the name of an event format")),
 )
@@ -186,7 +186,8 @@ def window_hash(events, window):
 
 def open_source(source, format):
     """Return the catalogue, and the attributes of its window if it has been cut before."""
-    if isinstance(source, str | os.PathLike) and Path(source).suffix == ".nc":
+    is_path = isinstance(source, str | os.PathLike)
+    if is_path and format is None and Path(source).suffix == ".nc":
         if not Path(source).is_file():
             raise CatalogError(f"{source} does not exist; give the path of a catalogue file")
         source = load_netcdf(source, CatalogError)

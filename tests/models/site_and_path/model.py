@@ -51,7 +51,7 @@ def declare(data, priors):
     numpyro.sample("estimate", estimate, obs=data["estimate"])
 
 
-@takes(error=number(above=0))
+@takes(error=number(above=0, at_most=10))
 def draw(key, values, *, error=0.1):
     """Draw estimates with independent errors."""
     exact = np.array([values["level"], values["growth"], 1 + values["decay"]])

@@ -1,0 +1,180 @@
+"""Every door refuses nonsense by name: options of readers and models, designs, data sets.
+
+The values arrive as the command line reads them; none of them is sensible for any option.
+"""
+
+import jax
+import numpy as np
+import pytest
+
+from bayesquake.cli import parse_settings
+from bayesquake.errors import BayesquakeError
+from bayesquake.inference.drivers import DRIVERS
+from bayesquake.inference.plan import planned
+from bayesquake.model.options import options_of
+from bayesquake.model.registry import load_model, model_names
+from bayesquake.model.simulation import simulate_accepted
+
+TEXTS = (
+    "nan",
+    "1e999",
+    "-1e999",
+    "1e300",
+    "-1e300",
+    "1j",
+    "''",
+    "[]",
+    "{}",
+    "{'a': 1}",
+    "b'x'",
+    "[[]]",
+    "...",
+)
+NONSENSE = [parse_settings([f"value={text}"])["value"] for text in TEXTS]
+NONSENSE += [np.nan, np.array([np.nan]), object()]
+
+FILLED_BY_THE_LIBRARY = {"priors"}
+MISSING_MEANS_NONE = {"completeness_magnitude", "Mc"}
+"""Where NaN is said to stand for no cut."""
+
+
+@pytest.fixture(
+    scope="module",
+    params=[n for n in model_names() if n not in ("event_classification", "source_spectra")],
+)
+def problem(request, tmp_path_factory):
+    model = load_model(request.param)
+    _, dataset, _ = simulate_accepted(model, jax.random.key(3), model.trials[0].design)
+    path = tmp_path_factory.mktemp("nonsense") / "data.nc"
+    dataset.to_netcdf(path)
+    return model, dataset, path
+
+
+def is_refused(door, *arguments, **options):
+    try:
+        door(*arguments, **options)
+    except BayesquakeError:
+        return True
+    return False
+
+
+def accepted_nonsense(names, call):
+    """Return the settings that a call takes; any error without a name ends the test."""
+    return [
+        f"{name} = {value!r}"
+        for name in sorted(names)
+        for value in NONSENSE
+        if not is_refused(call, **{name: value})
+        and not (name in MISSING_MEANS_NONE and isinstance(value, float) and np.isnan(value))
+    ]
+
+
+def test_every_option_is_declared(problem):
+    model, *_ = problem
+    for function in (model.read, model.prepare, model.complete, model.draw):
+        if function is not None:
+            declared = getattr(function, "options", {})
+            assert set(declared) == options_of(function), function.__name__
+            open_ones = {name for name, option in declared.items() if option is None}
+            assert open_ones <= FILLED_BY_THE_LIBRARY
+
+
+def test_the_reader_refuses_nonsense(problem):
+    model, _, path = problem
+    assert not accepted_nonsense(
+        options_of(model.read), lambda **options: model.read(path, **options)
+    )
+
+
+@pytest.mark.parametrize("door", ["prepare", "complete"])
+def test_a_fit_refuses_nonsense(problem, door):
+    model, dataset, _ = problem
+    function = getattr(model, door)
+    assert not accepted_nonsense(
+        options_of(function) - FILLED_BY_THE_LIBRARY,
+        lambda **options: function(dataset, **options),
+    )
+
+
+def test_a_simulation_refuses_nonsense(problem):
+    model, *_ = problem
+    key = jax.random.key(0)
+    assert not accepted_nonsense(
+        model.design, lambda **design: model.simulate(key, model.trials[0].design | design)
+    )
+    assert not accepted_nonsense(
+        model.priors, lambda **values: model.simulate(key, model.trials[0].design, values)
+    )
+    assert not accepted_nonsense(model.priors, lambda **priors: model.simulate(key, priors=priors))
+
+
+@pytest.mark.parametrize("driver", DRIVERS)
+def test_a_driver_refuses_nonsense(driver):
+    model = load_model("b_value")
+    _, dataset = model.simulate(jax.random.key(3))
+    settings = {"chains": None, "warmup": None, "draws": None, "seed": 0, "priors": None}
+
+    def plan(**options):
+        return planned(model, dataset, **{**settings, "driver": driver, **options})
+
+    names = set(plan().run.options) - {"progress", "checkpoint"}
+    assert not accepted_nonsense(names, plan)
+
+
+def is_allowed(value, variable):
+    if np.isnan(value):
+        return variable.missing
+    return np.isfinite(value) and variable.low <= value <= variable.high
+
+
+def poisoned_variables(dataset, schema):
+    """Yield what is wrong and a data set in which that is so, for every variable."""
+    for name, variable in schema.variables.items():
+        if name not in dataset:
+            continue
+        values = dataset[name]
+        middle = {dim: size // 2 for dim, size in values.sizes.items()}
+        for poison in (np.nan, np.inf, -np.inf, 1e30):
+            if not is_allowed(poison, variable):
+                changed = values.astype(float).copy()
+                changed[middle] = poison
+                yield f"{name} = {poison}", dataset.assign({name: changed})
+        yield f"{name} as text", dataset.assign({name: values.astype(str)})
+        yield f"{name} complex", dataset.assign({name: values * 1j})
+        yield f"{name} by shot", dataset.assign({name: values.expand_dims(shot=2)})
+        yield f"{name} in furlongs", dataset.assign({name: values.assign_attrs(units="furlong")})
+        if not variable.optional:
+            yield f"no {name}", dataset.drop_vars(name)
+    for dim in sorted(
+        {dim for v in schema.variables.values() for dim in v.dims} & set(dataset.dims)
+    ):
+        yield f"no {dim}", dataset.isel({dim: slice(0)})
+
+
+def poisoned_attributes(dataset, schema):
+    """Yield what is wrong and a data set in which that is so, for every attribute."""
+    for name in schema.attributes:
+        for value in NONSENSE:
+            if not (name in MISSING_MEANS_NONE and isinstance(value, float) and np.isnan(value)):
+                yield f"{name} = {value!r}", dataset.assign_attrs({name: value})
+        if name not in schema.defaults:
+            without = {key: value for key, value in dataset.attrs.items() if key != name}
+            yield f"no {name}", dataset.drop_attrs().assign_attrs(without)
+
+
+def test_preparation_refuses_poisoned_data(problem):
+    model, dataset, _ = problem
+    model.prepare(dataset)
+    schema = model.prepare.schema
+    assert set(schema.variables) & set(dataset.variables)
+    for poisoned in (poisoned_variables, poisoned_attributes):
+        passed = [
+            what for what, data in poisoned(dataset, schema) if not is_refused(model.prepare, data)
+        ]
+        assert not passed
+
+
+@pytest.mark.parametrize("thing", [None, 3, "a path", [1, 2], {"t": [1.0]}])
+def test_preparation_takes_data_sets_alone(problem, thing):
+    model, *_ = problem
+    assert is_refused(model.prepare, thing)
