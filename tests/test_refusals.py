@@ -34,14 +34,11 @@ NONSENSE = [parse_settings([f"value={text}"])["value"] for text in TEXTS]
 NONSENSE += [np.nan, np.array([np.nan]), object()]
 
 FILLED_BY_THE_LIBRARY = {"priors"}
-MISSING_MEANS_NONE = {"completeness_magnitude", "Mc"}
-"""Where NaN is said to stand for no cut."""
+MEANS_NONE = {"completeness_magnitude": "nan", "Mc": "nan", "marks": "''"}
+"""What is said to stand for no cut and for no marks."""
 
 
-@pytest.fixture(
-    scope="module",
-    params=[n for n in model_names() if n not in ("event_classification", "source_spectra")],
-)
+@pytest.fixture(scope="module", params=[n for n in model_names() if n != "source_spectra"])
 def problem(request, tmp_path_factory):
     model = load_model(request.param)
     _, dataset, _ = simulate_accepted(model, jax.random.key(3), model.trials[0].design)
@@ -64,8 +61,7 @@ def accepted_nonsense(names, call):
         f"{name} = {value!r}"
         for name in sorted(names)
         for value in NONSENSE
-        if not is_refused(call, **{name: value})
-        and not (name in MISSING_MEANS_NONE and isinstance(value, float) and np.isnan(value))
+        if not is_refused(call, **{name: value}) and MEANS_NONE.get(name) != repr(value)
     ]
 
 
@@ -155,7 +151,7 @@ def poisoned_attributes(dataset, schema):
     """Yield what is wrong and a data set in which that is so, for every attribute."""
     for name in schema.attributes:
         for value in NONSENSE:
-            if not (name in MISSING_MEANS_NONE and isinstance(value, float) and np.isnan(value)):
+            if MEANS_NONE.get(name) != repr(value):
                 yield f"{name} = {value!r}", dataset.assign_attrs({name: value})
         if name not in schema.defaults:
             without = {key: value for key, value in dataset.attrs.items() if key != name}
@@ -178,3 +174,55 @@ def test_preparation_refuses_poisoned_data(problem):
 def test_preparation_takes_data_sets_alone(problem, thing):
     model, *_ = problem
     assert is_refused(model.prepare, thing)
+
+
+def changed(dataset, **values):
+    """Return a data set in which one number of each of some variables is another one."""
+    for name, (place, value) in values.items():
+        array = dataset[name].astype(float).copy()
+        array[place] = value
+        dataset = dataset.assign({name: array})
+    return dataset
+
+
+CONTRADICTIONS = {
+    "aftershock_rate": {
+        "earlier than the one before": lambda d: changed(d, t=(5, 0.0)),
+        "after the end of the window": lambda d: changed(d, t=(-1, 2 * d.attrs["T"])),
+        "below the cut": lambda d: d.assign_attrs(Mc=float(d["mag"].max()) - 0.01),
+        "fewer events than parameters": lambda d: d.isel(event=slice(3)),
+    },
+    "event_classification": {
+        "earlier than the one before": lambda d: changed(d, time_days=(5, 0.0)),
+        "a window that ends before it starts": lambda d: d.assign_attrs(T0=d.attrs["T1"] + 1),
+        "a target before the window": lambda d: d.assign_attrs(T0=float(d["time_days"][1])),
+        "a target outside the polygon": lambda d: changed(d, x_km=(0, 5000.0)),
+        "below the completeness": lambda d: changed(d, magnitude=(2, d.attrs["m_c"] - 1)),
+        "neither target nor history": lambda d: changed(d, target=(0, 0.5)),
+        "a polygon that crosses itself": lambda d: d.assign(
+            polygon=d["polygon"].isel(vertex=[0, 2, 1, 3])
+        ),
+        "a mark that is not there": lambda d: d.assign_attrs(marks="depth"),
+        "a sphere without longitudes": lambda d: d.assign_attrs(distance="sphere"),
+    },
+}
+
+
+@pytest.mark.parametrize(
+    ("name", "what"), [(name, what) for name, cases in CONTRADICTIONS.items() for what in cases]
+)
+def test_reader_and_preparation_refuse_data_that_contradict_themselves(name, what):
+    model = load_model(name)
+    _, dataset, _ = simulate_accepted(model, jax.random.key(3), model.trials[0].design)
+    contradictory = CONTRADICTIONS[name][what](dataset)
+    for door in (model.prepare, model.read):
+        door(dataset)
+        assert is_refused(door, contradictory)
+
+
+def test_an_event_after_the_window_is_left_out_by_the_reader_and_refused_by_preparation():
+    model = load_model("event_classification")
+    _, dataset, _ = simulate_accepted(model, jax.random.key(3), model.trials[0].design)
+    shorter = dataset.assign_attrs(T1=float(dataset["time_days"][-2]))
+    assert model.read(shorter).attrs["events_after_end"] == 1
+    assert is_refused(model.prepare, shorter)

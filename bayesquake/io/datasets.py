@@ -39,6 +39,7 @@ __all__ = [
     "load_netcdf",
     "prepared",
     "reader",
+    "require_attributes",
     "table_reader",
 ]
 
@@ -169,13 +170,9 @@ def checked(schema, dataset, name="data set"):
         )
     for variable in _held(schema, dataset):
         _require_variable(schema, dataset, variable, name)
+    require_attributes(schema, dataset, name)
     for attribute, option in schema.attributes.items():
-        if attribute in dataset.attrs:
-            try:
-                option.checked(f"attribute {attribute}", dataset.attrs[attribute])
-            except OptionError as problem:
-                raise schema.error(f"{name}: {problem}; correct it") from None
-        elif attribute not in schema.defaults:
+        if attribute not in {**dataset.attrs, **schema.defaults}:
             raise schema.error(
                 f"{name} has no attribute {attribute}, {option.kind}; read its source again"
             )
@@ -186,6 +183,22 @@ def checked(schema, dataset, name="data set"):
     except ValueError as problem:
         raise schema.error(f"{name}: {problem}") from None
     return dataset.transpose(*_dims(schema), ...)
+
+
+def require_attributes(schema, dataset, name="data set"):
+    """Require that those declared attributes that a data set has are what they should be.
+
+    Raises
+    ------
+    Exception
+        Of the schema's kind.
+    """
+    for attribute in set(schema.attributes) & set(dataset.attrs):
+        option = schema.attributes[attribute]
+        try:
+            option.checked(f"attribute {attribute}", dataset.attrs[attribute])
+        except OptionError as problem:
+            raise schema.error(f"{name}: {problem}; correct it") from None
 
 
 def prepared(schema):

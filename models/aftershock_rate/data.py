@@ -21,7 +21,7 @@ from bayesquake.io.catalog import (
     iso_time,
     read_catalog,
 )
-from bayesquake.io.datasets import checked, load_netcdf
+from bayesquake.io.datasets import checked, load_netcdf, require_attributes
 from bayesquake.model.options import any_of, flag, moment, number, one_of, takes, text
 
 from .dataset import DATA, EARLIEST_DAYS, END_DAYS, FEWEST_EVENTS, MAGNITUDE, ROUNDING
@@ -198,8 +198,7 @@ def open_source(source, format):
     if not {"M0", "T"} <= set(source.attrs):
         return catalogue, {}
     window = {"Mc": np.nan, "delta_m": np.nan} | source.attrs
-    for name in set(DATA.attributes) & set(source.attrs):
-        DATA.attributes[name].checked(f"attribute {name} of the data set", window[name])
+    require_attributes(DATA, source, source.attrs.get("source") or "data set")
     return catalogue, window
 
 
@@ -473,5 +472,5 @@ def warn_of_second_main_shock(events, main_shock):
             f"{main_shock.magnitude:g}) lies inside the window at t = {days:g} days, and its own "
             f"aftershocks are not modelled; end the window before it with end_days < {days:g}",
             SecondMainShockWarning,
-            stacklevel=3,
+            stacklevel=4,
         )

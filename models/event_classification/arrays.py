@@ -3,11 +3,13 @@
 from typing import Any, NamedTuple
 
 import numpy as np
-import xarray as xr
 
 from bayesquake.errors import CatalogError, OptionError
+from bayesquake.io.datasets import prepared
+from bayesquake.model.options import any_of, count, flag, one_of, takes
 
 from .background import make_density, make_field
+from .dataset import DATA, MAGNITUDE
 from .pairs import Events, tile_size
 from .region import is_near
 from .triggering import Tapered
@@ -83,6 +85,16 @@ class Catalogue(NamedTuple):
     whitening: Any = None
 
 
+@prepared(DATA)
+@takes(
+    taper=flag(),
+    space=flag(),
+    edge_correction=flag(),
+    background=one_of("constant", "density", "field"),
+    basis_size=count(at_least=2, at_most=100),
+    maximum_magnitude=any_of(None, MAGNITUDE),
+    classes=count(at_least=0, at_most=20),
+)
 def prepare(
     dataset,
     *,
@@ -124,10 +136,17 @@ def prepare(
     Raises
     ------
     OptionError
+        An option has an impossible value, or contradicts another.
     CatalogError
-        The largest magnitude is not below ``maximum_magnitude``, or there are no marks.
+        The data set is not one of the model's, or breaks its conditions; the largest magnitude is
+        not below ``maximum_magnitude``.
     """
-    _check_options(taper, space, edge_correction, background, basis_size, classes, dataset)
+    if background != "constant" and not space:
+        raise OptionError(f"background = {background!r} is a function of place; it needs space")
+    if classes and not dataset.attrs.get("marks"):
+        raise OptionError(
+            f"classes = {classes} needs marks, which the data set lacks; read it with marks=..."
+        )
     attrs = dataset.attrs
     n = dataset.sizes["event"]
     size = bucket(n)
@@ -269,28 +288,3 @@ def _magnitudes(dataset, dm, target, maximum_magnitude):
         span=np.float64(maximum_magnitude - reference_magnitude(dataset)),
         step=np.float64(dataset.attrs["delta_m"]),
     )
-
-
-def _check_options(taper, space, edge_correction, background, basis_size, classes, dataset):
-    if not isinstance(dataset, xr.Dataset) or "time_days" not in dataset:
-        raise CatalogError(
-            "prepare needs a data set of event_classification, with a variable time_days; "
-            "read the catalogue by model.read"
-        )
-    for name, value in {"taper": taper, "space": space, "edge_correction": edge_correction}.items():
-        if not isinstance(value, bool | np.bool_):
-            raise OptionError(f"{name} = {value!r} must be true or false")
-    if background not in ("constant", "density", "field"):
-        raise OptionError(
-            f"background = {background!r} is unknown; choose constant, density or field"
-        )
-    if background != "constant" and not space:
-        raise OptionError(f"background = {background!r} is a function of place; it needs space")
-    if isinstance(basis_size, bool) or not isinstance(basis_size, int) or basis_size < 2:
-        raise OptionError(f"basis_size = {basis_size!r} must be an integer of at least 2")
-    if isinstance(classes, bool) or not isinstance(classes, int) or classes < 0:
-        raise OptionError(f"classes = {classes!r} must be an integer of at least 0")
-    if classes and not dataset.attrs.get("marks"):
-        raise OptionError(
-            f"classes = {classes} needs marks, which the data set lacks; read it with marks=..."
-        )

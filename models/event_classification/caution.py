@@ -49,7 +49,7 @@ def warn_of_suspect(dataset):
     )
     messages = [message for message in found if message]
     for message in messages:
-        warnings.warn(f"{name}: {message}", SuspectCatalogueWarning, stacklevel=3)
+        warnings.warn(f"{name}: {message}", SuspectCatalogueWarning, stacklevel=4)
     return dataset.assign_attrs(cautions="; ".join(messages))
 
 

@@ -17,10 +17,30 @@ import xarray as xr
 
 from bayesquake.errors import CatalogError, OptionError
 from bayesquake.io.catalog import count_from, days_after, iso_time, read_catalog
-from bayesquake.io.datasets import load_netcdf
+from bayesquake.io.datasets import checked, load_netcdf, require_attributes
+from bayesquake.model.options import (
+    any_of,
+    each,
+    flag,
+    instance,
+    moment,
+    one_of,
+    takes,
+    text,
+)
 
 from .caution import warn_of_suspect
-from .dataset import ATTRIBUTES, EARTH_RADIUS_KM, event_dataset, is_event_dataset
+from .dataset import (
+    ATTRIBUTES,
+    DATA,
+    DISTANCES,
+    EARTH_RADIUS_KM,
+    MAGNITUDE,
+    ROUNDING,
+    SAME_MAGNITUDE,
+    event_dataset,
+    is_event_dataset,
+)
 from .errors import (
     BelowCompletenessError,
     CatalogTimeError,
@@ -41,19 +61,13 @@ from .region import (
     simple_polygon,
 )
 from .validation import (
-    check_geometry,
     check_identifiers,
-    check_number,
-    check_options,
     locate,
     names_of_marks,
     require_finite,
 )
 
 __all__ = ["read"]
-
-SAME_MAGNITUDE = 1e-9
-"""Bounds the rounding error of a magnitude at the completeness."""
 
 CATALOGUE_NAMES = {"time_days": "time", "x_km": "x", "y_km": "y"}
 
@@ -72,6 +86,22 @@ class Placement(NamedTuple):
     settings: dict
 
 
+@takes(
+    polygon=any_of(
+        None, instance(str, os.PathLike, list, tuple, np.ndarray, what="a path or pairs of numbers")
+    ),
+    start=any_of(None, moment()),
+    end=any_of(None, moment()),
+    completeness_magnitude=any_of(None, MAGNITUDE),
+    magnitude_rounding=any_of(None, ROUNDING),
+    cut=flag(),
+    sort=flag(),
+    distance=any_of(None, one_of(*DISTANCES)),
+    earth_radius_km=any_of(None, DATA.attributes["earth_radius_km"]),
+    area_km2=any_of(None, DATA.attributes["area_km2"]),
+    marks=any_of(None, text("names of columns joined by commas"), each(text("a name"))),
+    format=any_of(None, text("the name of an event format")),
+)
 def read(
     source,
     *,
@@ -85,7 +115,7 @@ def read(
     distance=None,
     earth_radius_km=None,
     area_km2=None,
-    marks=(),
+    marks=None,
     format=None,
 ):
     """Read and validate a catalogue for the space-time point process.
@@ -121,7 +151,7 @@ def read(
         Radius of that sphere; 6371 by default.
     area_km2 : float, optional
         Area of the target region; that of the polygon on the plane by default.
-    marks : str or sequence of str
+    marks : str or sequence of str, optional
         Further columns of numbers to keep, such as ``depth``.
     format : str, optional
         ``"CSV"`` or the name of an ObsPy event format; detected by default.
@@ -160,11 +190,11 @@ def read(
     OptionError
         The value of an option makes no sense.
     """
-    check_options(completeness_magnitude, magnitude_rounding, cut, sort)
-    check_geometry(distance, earth_radius_km, area_km2)
     marks = names_of_marks(marks)
-    data = load(source)
+    data = load(source, format)
     carried = data if is_event_dataset(data) else None
+    if carried is not None:
+        require_attributes(DATA, carried, carried.attrs.get("source") or "data set")
     settings = {} if carried is None else carried.attrs
     marks = marks or names_of_marks(settings.get("marks", ""))
     m_c = default(completeness_magnitude, settings.get("m_c"))
@@ -221,6 +251,7 @@ def read(
         **{name: events[name] for name in known - set(marks)},
         **(place.settings if area_km2 is None else place.settings | {"area_km2": area_km2}),
     )
+    dataset = checked(DATA, dataset, catalogue.attrs["source"])
     if carried is None:
         return warn_of_suspect(dataset)
     return with_others(dataset, carried, np.array_equal(events["row"], catalogue["row"]))
@@ -231,9 +262,10 @@ def default(value, otherwise):
     return otherwise if value is None else value
 
 
-def load(source):
+def load(source, format):
     """Return the data set in a NetCDF file, and any other source as it is."""
-    if not isinstance(source, str | os.PathLike) or Path(source).suffix != ".nc":
+    is_path = isinstance(source, str | os.PathLike)
+    if not is_path or format is not None or Path(source).suffix != ".nc":
         return source
     if not Path(source).is_file():
         raise CatalogError(f"{source} does not exist; give the path of a catalogue file")
@@ -310,8 +342,7 @@ def check_not_wider(catalogue, settings, end, m_c):
 def days_of(option, moment, reference_time):
     """Return a moment in days on the catalogue's scale."""
     if moment is None or isinstance(moment, numbers.Real):
-        check_number(option, moment)
-        return None if moment is None else float(moment)
+        return moment
     if not reference_time:
         raise OptionError(
             f"{option} = {moment!r} must be a number of days, because the catalogue gives times "

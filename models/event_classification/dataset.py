@@ -6,14 +6,22 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
+from bayesquake.errors import CatalogError
 from bayesquake.io.catalog import content_hash
+from bayesquake.io.datasets import Schema, Variable
+from bayesquake.model.options import any_of, number, one_of, text
 
-from .region import signed_area
+from .errors import CatalogTimeError, EmptyWindowError, OutsidePolygonError
+from .region import BEND_KM, is_near, signed_area, simple_polygon
 
 __all__ = [
     "ATTRIBUTES",
+    "DATA",
     "DISTANCES",
     "EARTH_RADIUS_KM",
+    "MAGNITUDE",
+    "MAXIMUM_DAYS",
+    "ROUNDING",
     "WINDOW",
     "event_dataset",
     "is_event_dataset",
@@ -26,7 +34,7 @@ ATTRIBUTES = {
     "time_days": {"units": "d", "long_name": "origin time"},
     "x_km": {"units": "km", "long_name": "plane coordinate x of the epicentre"},
     "y_km": {"units": "km", "long_name": "plane coordinate y of the epicentre"},
-    "magnitude": {"units": "1", "long_name": "magnitude"},
+    "magnitude": {"units": "mag", "long_name": "magnitude"},
     "target": {"units": "1", "long_name": "whether the event is a target (1) or history (0)"},
     "longitude": {"units": "degrees_east", "long_name": "longitude of the epicentre"},
     "latitude": {"units": "degrees_north", "long_name": "latitude of the epicentre"},
@@ -37,6 +45,101 @@ ATTRIBUTES = {
 }
 WINDOW = ("T0", "T1", "m_c", "delta_m")
 PLACE = ("projection", "centre_longitude", "centre_latitude", "polygon_origin", "area_km2")
+
+
+MAXIMUM_DAYS = 1e7
+SAME_MAGNITUDE = 1e-9
+"""Bounds the rounding error of a magnitude at the completeness."""
+
+MAGNITUDE = number("mag", at_least=-5, at_most=10)
+ROUNDING = number("mag", at_least=0, at_most=1)
+DAYS = number("d", at_least=-MAXIMUM_DAYS, at_most=MAXIMUM_DAYS)
+
+
+def require_targets(dataset, name):
+    """Require events in order, above the completeness, and targets in window and polygon."""
+    T0, T1, m_c = (float(dataset.attrs[setting]) for setting in ("T0", "T1", "m_c"))
+    time, target = dataset["time_days"].to_numpy(), dataset["target"].to_numpy()
+    if not T0 < T1:
+        raise EmptyWindowError(
+            f"{name}: T1 = {T1:g} days is not after T0 = {T0:g} days; correct it"
+        )
+    projected = dataset.attrs.get("projection", "plane") != "plane"
+    polygon = dataset["polygon"].transpose("vertex", "axis").to_numpy()
+    if polygon.shape[1] != 2:
+        raise CatalogError(f"{name}: the polygon has no two axes; read the catalogue again")
+    polygon = simple_polygon(polygon, f"{name}, polygon")
+    near = is_near(polygon, dataset["x_km"], dataset["y_km"], BEND_KM if projected else 0.0)
+    magnitude = dataset["magnitude"].to_numpy()
+    conditions = (
+        (
+            np.append(False, np.diff(time) < 0),
+            "is earlier than the one before it",
+            CatalogTimeError,
+        ),
+        (time > T1, f"lies after T1 = {T1:g} days", CatalogTimeError),
+        (magnitude < m_c - SAME_MAGNITUDE, f"is smaller than m_c = {m_c:g}", CatalogError),
+        ((target != 0) & (target != 1), "is neither target (1) nor history (0)", CatalogError),
+        ((target == 1) & (time < T0), f"is a target before T0 = {T0:g} days", CatalogTimeError),
+        ((target == 1) & ~near, "is a target outside the polygon", OutsidePolygonError),
+    )
+    for bad, what, error in conditions:
+        if bad.any():
+            raise error(
+                f"{name}, event {int(np.argmax(bad))} {what} ({np.count_nonzero(bad)} such); read "
+                "the catalogue again, or correct the event"
+            )
+    for mark in filter(None, dataset.attrs.get("marks", "").split(",")):
+        require_mark(dataset, mark, name)
+    if dataset.attrs["distance"] == "sphere" and not {"longitude", "latitude"} <= set(dataset):
+        raise CatalogError(f"{name}: distances on the sphere need longitude and latitude; add them")
+
+
+def require_mark(dataset, mark, name):
+    """Require a column of finite numbers."""
+    if mark not in dataset or dataset[mark].dims != ("event",):
+        raise CatalogError(f"{name} has no mark {mark} by event; add it, or leave it out of marks")
+    values = dataset[mark].to_numpy()
+    finite = values.dtype.kind in "fiu" and np.isfinite(values)
+    if not np.all(finite):
+        raise CatalogError(
+            f"{name}: the mark {mark} is not a finite number for every event; correct it, or leave "
+            "it out of marks"
+        )
+
+
+PLANE = {"low": -1e5, "high": 1e5}
+DATA = Schema(
+    {
+        "time_days": Variable("d", "origin time", low=-MAXIMUM_DAYS, high=MAXIMUM_DAYS),
+        "x_km": Variable("km", "plane coordinate x of the epicentre", **PLANE),
+        "y_km": Variable("km", "plane coordinate y of the epicentre", **PLANE),
+        "magnitude": Variable("mag", "magnitude", low=-5, high=10),
+        "target": Variable("1", "whether the event is a target (1) or history (0)", low=0, high=1),
+        "longitude": Variable(
+            "degrees_east", "longitude", low=-360, high=360, missing=True, optional=True
+        ),
+        "latitude": Variable(
+            "degrees_north", "latitude", low=-90, high=90, missing=True, optional=True
+        ),
+        "polygon": Variable("km", "vertices of the target region", ("vertex", "axis"), **PLANE),
+    },
+    attributes={
+        "T0": DAYS,
+        "T1": DAYS,
+        "m_c": MAGNITUDE,
+        "delta_m": ROUNDING,
+        "area_km2": number("km2", above=0, at_most=6e8),
+        "distance": one_of(*DISTANCES),
+        "earth_radius_km": number("km", above=0, at_most=1e5),
+        "m_max": MAGNITUDE,
+        "marks": any_of(one_of(""), text("names of marks joined by commas")),
+    },
+    defaults={"m_max": np.nan, "marks": ""},
+    fewest={"vertex": 3, "axis": 2},
+    require=require_targets,
+    error=CatalogError,
+)
 
 
 def event_dataset(

@@ -11,6 +11,7 @@ from scipy.stats import kstest
 
 from bayesquake.errors import OptionError, SimulationError
 from bayesquake.io.catalog import utc_times
+from bayesquake.model.options import any_of, count, number, takes
 
 from .arrays import reference_magnitude
 from .background import Field, cells_of, log_field
@@ -26,6 +27,12 @@ OF_EVENTS = ("time_days", "longitude", "latitude", "magnitude", "target", "event
 """What the classification repeats of every event, so that its tables can be read alone."""
 
 
+@takes(
+    classification_draws=count(at_most=1_000_000),
+    chosen_event=any_of(None, count(at_least=0)),
+    forecast_days=number("d", at_least=0, at_most=1e5),
+    forecast_draws=count(at_most=1_000_000),
+)
 def complete(
     dataset, *, classification_draws=100, chosen_event=None, forecast_days=30.0, forecast_draws=1000
 ):
@@ -56,27 +63,16 @@ def complete(
     ------
     OptionError
     """
-    counts = {"classification_draws": classification_draws, "forecast_draws": forecast_draws}
-    for name, value in counts.items():
-        if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-            raise OptionError(f"{name} = {value!r} must be an integer of at least 1")
-    if not (np.isreal(forecast_days) and 0 <= float(forecast_days) < np.inf):
-        raise OptionError(f"forecast_days = {forecast_days!r} must be a number of at least 0")
     events = dataset.sizes["event"]
     if chosen_event is None:
         target = dataset["target"].to_numpy() == 1
         chosen_event = int(np.argmax(np.where(target, dataset["magnitude"], -np.inf)))
-    if not (isinstance(chosen_event, int | np.integer) and 0 <= chosen_event < events):
+    if chosen_event >= events:
         raise OptionError(
             f"chosen_event = {chosen_event!r} must be a position from 0 to {events - 1}"
         )
     return functools.partial(
-        _groups,
-        dataset,
-        int(classification_draws),
-        int(chosen_event),
-        float(forecast_days),
-        int(forecast_draws),
+        _groups, dataset, classification_draws, chosen_event, forecast_days, forecast_draws
     )
 
 

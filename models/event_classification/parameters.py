@@ -3,6 +3,8 @@
 import jax.numpy as jnp
 import numpy as np
 
+from bayesquake.errors import OptionError
+
 from .triggering import branching_ratio
 
 __all__ = ["NATURAL", "SIMULATED", "natural_values", "scalar_sites", "sites_of_natural"]
@@ -53,7 +55,17 @@ def natural_values(sites, span):
 
 
 def sites_of_natural(values, *, taper):
-    """Return sampled scalars in place of natural values such as ``mu``, ``p`` or ``q``."""
+    """Return sampled scalars in place of natural values such as ``mu``, ``p`` or ``q``.
+
+    Raises
+    ------
+    OptionError
+        A natural value is not above 0, or q, or p without a taper, not above 1.
+    """
+    least = dict.fromkeys(LOGARITHMIC, 0.0) | {"q": 1.0} | ({} if taper else {"p": 1.0})
+    for name in set(values) & set(least):
+        if not values[name] > least[name]:
+            raise OptionError(f"parameter {name} = {values[name]:g} must be above {least[name]:g}")
     sites = {name: float(value) for name, value in values.items() if name not in NATURAL}
     for name in LOGARITHMIC:
         if name in values:

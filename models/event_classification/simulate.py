@@ -10,13 +10,15 @@ import jax
 import numpy as np
 
 from bayesquake.errors import OptionError, SimulationError
+from bayesquake.model.options import accepted, any_of, count, flag, number
 from bayesquake.model.priors import resolved
+from bayesquake.model.simulation import finite_values
 
 from .arrays import prepare, reference_magnitude, sources_in_time
 from .background import make_field
 from .branching import as_population, descend, joined, magnitudes
 from .classification import roots
-from .dataset import event_dataset
+from .dataset import MAGNITUDE, ROUNDING, event_dataset
 from .errors import SupercriticalError
 from .immigrants import background_events
 from .model import log_subcritical
@@ -52,6 +54,24 @@ DESIGN = {
 """Design of a simulated catalogue: a square of that side and a window of T days; history kept
 and burn-in before it (day) and the buffer around it (km), if not ``exact``; completeness,
 rounding and largest magnitude; the form; the numbers of events outside which it is refused."""
+
+DESIGN_OPTIONS = {
+    "side_km": number("km", above=0, at_most=20_000),
+    "T": number("d", above=0, at_most=1e5),
+    "history_days": number("d", at_least=0, at_most=1e5),
+    "burn_in_days": number("d", at_least=0, at_most=1e5),
+    "buffer_km": number("km", at_least=0, at_most=20_000),
+    "exact": flag(),
+    "m_c": MAGNITUDE,
+    "delta_m": ROUNDING,
+    "m_max": MAGNITUDE,
+    "taper": flag(),
+    "space": flag(),
+    "field": flag(),
+    "basis_size": count(at_least=2, at_most=100),
+    "minimum_events": count(at_least=0),
+    "maximum_events": any_of(None, count()),
+}
 
 MOST_REPLICATED = 10
 """A replicate may have so many times the events of its data set, and never less than 10,000."""
@@ -96,14 +116,13 @@ def simulate(key, design=None, parameters=None, *, priors=None):
     SupercriticalError
         The branching ratio is at least one and ``maximum_events`` is None.
     OptionError
-        The design or the parameters have an unknown entry.
+        The design or the parameters have an unknown entry or an impossible value.
     """
-    unknown = set(design or {}) - set(DESIGN)
-    if unknown:
+    design = DESIGN | accepted("the design", DESIGN_OPTIONS, set(), design or {})
+    if not design["m_max"] > design["m_c"]:
         raise OptionError(
-            f"the design has no {', '.join(sorted(unknown))}; choose from {', '.join(DESIGN)}"
+            f"m_max = {design['m_max']:g} must be above m_c = {design['m_c']:g}; raise it"
         )
-    design = DESIGN | dict(design or {})
     rng = np.random.default_rng(np.asarray(jax.random.key_data(key)).ravel())
     values = draw_parameters(rng, design, priors, parameters or {})
     side, T = float(design["side_km"]), float(design["T"])
@@ -241,12 +260,14 @@ def draw_parameters(rng, design, priors=None, given=None):
     names = scalar_sites(**{name: design[name] for name in ("taper", "space", "field")})
     known = (set(names) | set(NATURAL)) - {"branching_ratio"}
     given = dict(given or {})
-    z = given.pop("z", None)
+    size = design["basis_size"] ** 2
+    z = finite_values("z", given.pop("z"), (size,)) if "z" in given else None
     if set(given) - known:
         raise OptionError(
             f"there is no parameter {', '.join(sorted(set(given) - known))}; choose from "
             f"{', '.join(sorted(known))}"
         )
+    given = {name: float(finite_values(name, x, ())) for name, x in given.items()}
     given = sites_of_natural(given, taper=design["taper"])
     chosen = resolved(PRIORS, priors, "event_classification")
     span = design["m_max"] - design["m_c"] + 0.5 * design["delta_m"]
@@ -268,7 +289,6 @@ def draw_parameters(rng, design, priors=None, given=None):
             "lower those of log_k and alpha"
         )
     if design["field"]:
-        size = int(design["basis_size"]) ** 2
         values["z"] = rng.standard_normal(size) if z is None else np.asarray(z)
     return values
 

@@ -1,61 +1,19 @@
 """What is required of a catalogue and of the reader's options before any number is used."""
 
-import numbers
-
 import numpy as np
 
 from bayesquake.errors import CatalogError, OptionError
 from bayesquake.io.catalog import describe_event
 
-from .dataset import ATTRIBUTES, DISTANCES
+from .dataset import ATTRIBUTES
 from .errors import CatalogTimeError, DuplicateEventError
 
-__all__ = [
-    "check_geometry",
-    "check_identifiers",
-    "check_number",
-    "check_options",
-    "locate",
-    "names_of_marks",
-    "require_finite",
-]
-
-
-def check_options(completeness_magnitude, magnitude_rounding, cut, sort):
-    """Require options of the right kind."""
-    check_number("completeness_magnitude", completeness_magnitude)
-    check_number("magnitude_rounding", magnitude_rounding)
-    if magnitude_rounding is not None and not 0 <= magnitude_rounding <= 1:
-        raise OptionError(
-            f"magnitude_rounding = {magnitude_rounding!r} must be a step from 0 (continuous) to 1"
-        )
-    for name, value in {"cut": cut, "sort": sort}.items():
-        if not isinstance(value, bool | np.bool_):
-            raise OptionError(f"{name} = {value!r} must be True or False")
-
-
-def check_geometry(distance, earth_radius_km, area_km2):
-    """Require a known distance, and a radius and an area that are positive."""
-    if distance is not None and distance not in DISTANCES:
-        raise OptionError(f"distance = {distance!r} must be one of {', '.join(DISTANCES)}")
-    for name, value in {"earth_radius_km": earth_radius_km, "area_km2": area_km2}.items():
-        check_number(name, value)
-        if value is not None and value <= 0:
-            raise OptionError(f"{name} = {value!r} must be positive")
-
-
-def check_number(name, value):
-    """Require None or a finite number."""
-    is_number = isinstance(value, numbers.Real) and not isinstance(value, bool)
-    if value is not None and not (is_number and np.isfinite(value)):
-        raise OptionError(f"{name} = {value!r} must be a finite number")
+__all__ = ["check_identifiers", "locate", "names_of_marks", "require_finite"]
 
 
 def names_of_marks(marks):
     """Return the names of marks, given as a sequence or joined by commas."""
-    names = marks.split(",") if isinstance(marks, str) else marks
-    if not isinstance(names, list | tuple) or not all(isinstance(name, str) for name in names):
-        raise OptionError(f"marks = {marks!r} must be names of columns, as in 'depth'")
+    names = marks.split(",") if isinstance(marks, str) else marks or ()
     names = tuple(name.strip() for name in names if name.strip())
     for name in names:
         if (name in ATTRIBUTES and name != "depth") or names.count(name) > 1 or "," in name:

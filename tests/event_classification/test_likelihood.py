@@ -204,10 +204,10 @@ def test_the_branching_ratio_is_the_mean_productivity(alpha):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"background": "flat"}, "constant, density or field"),
+        ({"background": "flat"}, "constant, density, field"),
         ({"space": False, "background": "field"}, "needs space"),
         ({"basis_size": 1}, "at least 2"),
-        ({"taper": 1}, "true or false"),
+        ({"taper": 1}, "True or False"),
         ({"classes": 2}, "marks"),
     ],
 )

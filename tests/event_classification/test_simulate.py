@@ -198,7 +198,7 @@ def test_background_events_of_a_kernel_density_have_its_mass_in_every_box(simula
         ({"maximum_events": None}, {"k": 0.9}, SupercriticalError, "branching ratio is"),
         ({}, {"k": 0.9, "mu": 1e-4}, SimulationError, "raise maximum_events"),
         ({}, {"mu": 1e-9}, SimulationError, "lie outside"),
-        ({"depth": 3}, {}, OptionError, "no depth"),
+        ({"depth": 3}, {}, OptionError, "option depth"),
         ({}, {"kk": 3.0}, OptionError, "no parameter kk"),
     ],
 )
