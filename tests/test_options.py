@@ -44,6 +44,7 @@ def read(source, *, end_days, axes="P", progress=None):
 def test_checked_values_reach_the_function_as_plain_numbers():
     assert read("x", end_days=np.float32(2)) == ("x", 2.0, "P", None)
     assert type(read("x", end_days=np.int64(2))[1]) is float
+    assert read(source="x", end_days=2) == read("x", end_days=2)
 
 
 def test_an_unknown_option_is_named_with_its_nearest():

@@ -37,6 +37,7 @@ __all__ = [
     "checked",
     "labelled",
     "load_netcdf",
+    "nearest_schema",
     "prepared",
     "reader",
     "require_attributes",
@@ -201,21 +202,29 @@ def require_attributes(schema, dataset, name="data set"):
             raise schema.error(f"{name}: {problem}; correct it") from None
 
 
-def prepared(schema):
+def prepared(*schemas):
     """Return a decorator for ``(dataset, **options) -> arrays`` that checks the data set first.
 
-    What it makes has the attribute ``schema``.
+    Of several layouts the one is asked for of which a data set has the most. What the decorator
+    makes has the attribute ``schemas``.
     """
 
     def decorate(function):
         @functools.wraps(function)
         def prepare(dataset, **options):
+            schema = nearest_schema(schemas, dataset)
             return function(checked(schema, dataset, _name_of(dataset)), **options)
 
-        prepare.schema = schema  # type: ignore[attr-defined]
+        prepare.schemas = schemas  # type: ignore[attr-defined]
         return prepare
 
     return decorate
+
+
+def nearest_schema(schemas, dataset):
+    """Return the schema of which a data set has the most variables."""
+    there = set(getattr(dataset, "variables", ()))
+    return max(schemas, key=lambda schema: len(there & set(schema.variables)))
 
 
 def reader(schema, *, event=None):

@@ -94,15 +94,17 @@ def takes(**declared):
         if set(declared) != options_of(function):
             differing = ", ".join(sorted(set(declared) ^ options_of(function)))
             raise TypeError(f"{function.__name__}: {differing} stands in only one of the two lists")
+        parameters = inspect.signature(function).parameters
         required = {
-            name
-            for name, parameter in inspect.signature(function).parameters.items()
-            if name in declared and parameter.default is inspect.Parameter.empty
+            name for name in declared if parameters[name].default is inspect.Parameter.empty
         }
+        others = set(parameters) - set(declared)
 
         @functools.wraps(function)
         def checked(*arguments, **given):
-            return function(*arguments, **accepted(function.__name__, declared, required, given))
+            by_name = {name: given.pop(name) for name in others & set(given)}
+            options = accepted(function.__name__, declared, required, given)
+            return function(*arguments, **by_name, **options)
 
         checked.options = declared  # type: ignore[attr-defined]
         return checked
@@ -236,16 +238,17 @@ def one_of(*words):
     return Option(f"one of {', '.join(str(word) for word in words)}", accept)
 
 
-def moment():
+def moment(*, days=True):
     """Return the option of a time (UTC), or of a number of days on the data's own scale."""
-    days = number(at_least=-LARGEST_DAYS, at_most=LARGEST_DAYS)
+    others = number(at_least=-LARGEST_DAYS, at_most=LARGEST_DAYS) if days else text()
 
     def accept(value):
         if isinstance(value, datetime.datetime | np.datetime64) or hasattr(value, "datetime"):
             return value
-        return text().accept(value) if isinstance(value, str) else days.accept(value)
+        return text().accept(value) if isinstance(value, str) else others.accept(value)
 
-    return Option("a time (UTC) as in '1995-01-16T20:46:52', or a number of days", accept)
+    or_days = ", or a number of days" if days else ""
+    return Option(f"a time (UTC) as in '1995-01-16T20:46:52'{or_days}", accept)
 
 
 def text(what="text"):

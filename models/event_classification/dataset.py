@@ -108,12 +108,16 @@ def require_mark(dataset, mark, name):
         )
 
 
-PLANE = {"low": -1e5, "high": 1e5}
+def plane(meaning, *dims):
+    """Return the declaration of plane coordinates."""
+    return Variable("km", meaning, dims, low=-1e5, high=1e5)
+
+
 DATA = Schema(
     {
         "time_days": Variable("d", "origin time", low=-MAXIMUM_DAYS, high=MAXIMUM_DAYS),
-        "x_km": Variable("km", "plane coordinate x of the epicentre", **PLANE),
-        "y_km": Variable("km", "plane coordinate y of the epicentre", **PLANE),
+        "x_km": plane("plane coordinate x of the epicentre", "event"),
+        "y_km": plane("plane coordinate y of the epicentre", "event"),
         "magnitude": Variable("mag", "magnitude", low=-5, high=10),
         "target": Variable("1", "whether the event is a target (1) or history (0)", low=0, high=1),
         "longitude": Variable(
@@ -122,7 +126,7 @@ DATA = Schema(
         "latitude": Variable(
             "degrees_north", "latitude", low=-90, high=90, missing=True, optional=True
         ),
-        "polygon": Variable("km", "vertices of the target region", ("vertex", "axis"), **PLANE),
+        "polygon": plane("vertices of the target region", "vertex", "axis"),
     },
     attributes={
         "T0": DAYS,

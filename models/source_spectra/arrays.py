@@ -10,14 +10,19 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from bayesquake.errors import OptionError
+from bayesquake.io.datasets import prepared
+from bayesquake.model.options import any_of, each, flag, number, one_of, takes
 
-from .data import check_numbers, pairs_of
+from .data import pairs_of
+from .dataset import LAYOUTS, MOMENT
 from .errors import SpectraError
 from .likelihood import FConstants, f_constants
 from .noise import Box, box_of, hermite_applies, trapezoid_nodes
 from .spectrum import RUPTURE_MODELS, SHAPES
 
 __all__ = [
+    "FORMS",
+    "STRESS_DROP_OPTIONS",
     "ClusterArrays",
     "Noise",
     "PairArrays",
@@ -30,8 +35,15 @@ __all__ = [
 BUCKET = 8
 """Frequencies are padded to a multiple of this."""
 
-SLOWEST_SHEAR = 50.0
-"""Soft mud, in m/s: a smaller number is a velocity in km/s."""
+FORMS = ("auto", "pair", "cluster")
+STRESS_DROP_OPTIONS = {
+    "moment": any_of(None, MOMENT),
+    "shear_velocity": any_of(None, number("m/s", at_least=50, at_most=10_000)),
+    "rupture_models": any_of(
+        one_of("all", "p", "s", *RUPTURE_MODELS), each(one_of(*RUPTURE_MODELS))
+    ),
+}
+"""Soft mud has a shear velocity of 50 m/s: a smaller number is one in km/s."""
 
 
 class Noise(NamedTuple):
@@ -115,6 +127,17 @@ class ClusterArrays(NamedTuple):
     stress_drop: StressDrop | None
 
 
+@prepared(*LAYOUTS)
+@takes(
+    form=one_of(*FORMS),
+    spectrum=one_of(*SHAPES),
+    falloff=one_of("fixed", "free"),
+    degrees_of_freedom=one_of("fixed", "estimated"),
+    levels=flag(),
+    noise=flag(),
+    hierarchical=flag(),
+    **STRESS_DROP_OPTIONS,
+)
 def prepare(
     dataset,
     *,
@@ -164,11 +187,9 @@ def prepare(
     OptionError
         An option has an impossible value.
     SpectraError
-        The data lack what an option needs.
+        The data set is not one of the model's, breaks its conditions, or lacks what an option
+        needs.
     """
-    _one_of("spectrum", spectrum, tuple(SHAPES))
-    _one_of("falloff", falloff, ("fixed", "free"))
-    _one_of("degrees_of_freedom", degrees_of_freedom, ("fixed", "estimated"))
     if hierarchical and form == "pair" and dataset.sizes.get("event", 2) > 2:
         raise OptionError(
             "hierarchical = True with form = 'pair' would count an event once for every pair it is "
@@ -215,9 +236,8 @@ def in_form(dataset, form="auto"):
     Raises
     ------
     OptionError
-        There is no such form, or ratios of pairs are asked to be a cluster.
+        Ratios of pairs are asked to be a cluster.
     """
-    _one_of("form", form, ("auto", "pair", "cluster"))
     if "pair" in dataset.dims:
         if form == "cluster":
             raise OptionError("form = 'cluster' needs the spectra of events, not ratios of pairs")
@@ -238,19 +258,14 @@ def stress_drop_options(dataset, moment=None, shear_velocity=None, rupture_model
     Raises
     ------
     SpectraError
-        The moment or the shear velocity is missing, or a moment is not positive.
+        The moment or the shear velocity is missing.
     OptionError
-        A rupture model is unknown, a number makes no sense, or there are two moments of event 1.
+        There are two moments of event 1.
     """
-    check_numbers({"moment": moment, "shear_velocity": shear_velocity})
     name = "moment1" if "pair" in dataset.dims else "moment"
     if moment is not None and name in dataset:
         raise OptionError(
             f"moment = {moment:g} N m is given, but the data hold {name}; leave out one of them"
-        )
-    if shear_velocity is not None and shear_velocity < SLOWEST_SHEAR:
-        raise OptionError(
-            f"shear_velocity = {shear_velocity:g} m/s is slower than any rock; give it in m/s"
         )
     missing = []
     if name not in dataset and moment is None:
@@ -267,8 +282,6 @@ def stress_drop_options(dataset, moment=None, shear_velocity=None, rupture_model
         moments = moments[0]
     elif "pair" in dataset.dims:
         moments = np.broadcast_to(moments, dataset.sizes["pair"])
-    if not (np.isfinite(moments) & (np.asarray(moments) > 0)).all():
-        raise SpectraError("a stress drop needs positive moments (N m); correct them")
     rows = _rupture_models(rupture_models)
     return StressDrop(
         np.log(moments),
@@ -282,17 +295,7 @@ def _rupture_models(chosen):
         return tuple(RUPTURE_MODELS)
     if chosen in ("p", "s"):
         return tuple(name for name in RUPTURE_MODELS if name.endswith(f"_{chosen}"))
-    rows = (chosen,) if isinstance(chosen, str) else tuple(chosen)
-    if not rows:
-        raise OptionError(f"rupture_models is empty; choose from {', '.join(RUPTURE_MODELS)}")
-    for row in rows:
-        _one_of("rupture_models", row, (*RUPTURE_MODELS, "all", "p", "s"))
-    return rows
-
-
-def _one_of(name, value, known):
-    if value not in known:
-        raise OptionError(f"{name} = {value!r} is unknown; choose from {', '.join(known)}")
+    return (chosen,) if isinstance(chosen, str) else chosen
 
 
 def _tempering(dataset):

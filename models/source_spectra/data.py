@@ -6,7 +6,6 @@ where a number is used; where it is 0 powers are 1, log ratios 0 and degrees of 
 that masked places are finite and add nothing.
 """
 
-import numbers
 import os
 import warnings
 from pathlib import Path
@@ -17,10 +16,27 @@ import xarray as xr
 
 from bayesquake.errors import OptionError
 from bayesquake.io.catalog import content_hash
-from bayesquake.io.datasets import load_netcdf
+from bayesquake.io.datasets import (
+    checked,
+    load_netcdf,
+    nearest_schema,
+)
+from bayesquake.model.options import (
+    any_of,
+    count,
+    each,
+    flag,
+    instance,
+    moment,
+    number,
+    one_of,
+    takes,
+    text,
+)
 
+from .dataset import LAYOUTS, MOMENT
 from .errors import SpectraError
-from .layout import ATTRIBUTES, FILL, MOMENTS, NOISE_FORM
+from .layout import ATTRIBUTES, FILL, NOISE_FORM, dimensions_of
 from .validation import is_log_stack, validate
 
 __all__ = ["LargerEventWarning", "pairs_of", "read", "validate"]
@@ -32,6 +48,33 @@ class LargerEventWarning(UserWarning):
     """An event of a cluster is larger than the first one, to which the priors refer."""
 
 
+NAMES = any_of(None, text("names joined by commas"), each(text("a name")))
+FREQUENCY = any_of(None, number("Hz", above=0, at_most=1e6))
+
+
+@takes(
+    picks=any_of(
+        None,
+        text("paths joined by commas"),
+        each(instance(str, os.PathLike, what="the path of a hypo71 phase file")),
+    ),
+    events=NAMES,
+    origin_times=any_of(None, text("times joined by commas"), each(moment(days=False))),
+    vp_vs=any_of(None, number(above=1, at_most=10)),
+    phase=one_of("S", "P"),
+    window=each(number("s", at_least=-1e4, at_most=1e4), length=2),
+    stations=NAMES,
+    exclude=NAMES,
+    components=text("auto, or last letters of channel codes, as EN"),
+    time_bandwidth=number(at_least=1, at_most=100),
+    tapers=count(at_least=2, at_most=200),
+    minimum_frequency=FREQUENCY,
+    maximum_frequency=FREQUENCY,
+    moments=any_of(None, text("numbers in N m joined by commas"), each(MOMENT)),
+    nu_max=any_of(None, number(above=0, at_most=1e9)),
+    half_bandwidth_hz=any_of(None, number("Hz", at_least=0, at_most=1e4)),
+    tempered=flag(),
+)
 def read(
     source,
     *,
@@ -126,12 +169,7 @@ def read(
         "stations": split(stations),
         "exclude": split(exclude),
     }
-    check_numbers({"vp_vs": vp_vs, "time_bandwidth": time_bandwidth, "tapers": tapers})
     check_band(minimum_frequency, maximum_frequency)
-    of_estimates = {"nu_max": nu_max, "half_bandwidth_hz": half_bandwidth_hz}
-    check_numbers(of_estimates)
-    if not isinstance(tempered, bool | np.bool_):
-        raise OptionError(f"tempered = {tempered!r} must be True or False")
     if picks is not None:
         # ObsPy and multitaper take a second to load.
         from .waveforms import read_waveforms
@@ -159,11 +197,9 @@ def read(
             raise OptionError(f"{', '.join(idle)} apply to waveforms only; give picks as well")
         dataset = open_source(source)
 
-    for name, value in of_estimates.items():
+    for name, value in {"nu_max": nu_max, "half_bandwidth_hz": half_bandwidth_hz}.items():
         if value is not None:
-            if value < 0:
-                raise OptionError(f"{name} = {value!r} must be 0 or more")
-            dataset = dataset.assign_attrs({name: float(value)})
+            dataset = dataset.assign_attrs({name: value})
     if tempered:
         dataset = dataset.assign_attrs(tempered=1)
     dataset = complete(dataset)
@@ -180,6 +216,7 @@ def read(
             f"{', '.join(dataset['trace'].to_numpy())}; widen the band"
         )
     validate(dataset)
+    dataset = checked(nearest_schema(LAYOUTS, dataset), dataset, dataset.attrs["source"])
     if not set(NOISE_FORM) <= set(dataset):
         dataset = dataset.drop_vars(NOISE_FORM, errors="ignore")
     values = [dataset[name] for name in ATTRIBUTES if name in dataset.data_vars]
@@ -201,7 +238,7 @@ def with_larger_events_named(dataset):
         f"{', '.join(names[larger])} seem larger than {names[0]}, the first event, to which the "
         "priors of corner frequencies and moments refer; put the largest first"
     )
-    warnings.warn(caution, LargerEventWarning, stacklevel=3)
+    warnings.warn(caution, LargerEventWarning, stacklevel=4)
     return dataset.assign_attrs(cautions=caution)
 
 
@@ -242,12 +279,12 @@ def pairs_of(dataset, pairs=None):
 
     dimensions = ("pair", "trace", "freq")
     variables: dict[str, Any] = {"mask": (dimensions, common.astype(np.int8))}
-    for number, index in {"1": first, "2": second}.items():
+    for place, index in {"1": first, "2": second}.items():
         for name, of_events in {"power": "power", "noise": "noise_power", "nu": "nu"}.items():
             if of_events in dataset:
-                variables[name + number] = (dimensions, dataset[of_events].to_numpy()[index])
+                variables[name + place] = (dimensions, dataset[of_events].to_numpy()[index])
         if "moment" in dataset:
-            variables["moment" + number] = ("pair", dataset["moment"].to_numpy()[index])
+            variables["moment" + place] = ("pair", dataset["moment"].to_numpy()[index])
     labels = [f"{names[i]}/{names[j]}" for i, j in zip(first, second, strict=True)]
     coordinates = {"pair": labels, "trace": dataset["trace"], "freq": dataset["freq"]}
     return read(xr.Dataset(variables, coordinates, dataset.attrs))
@@ -263,22 +300,10 @@ def name_of(source):
     return str(source) if isinstance(source, str | os.PathLike) else type(source).__name__
 
 
-def check_numbers(options):
-    """Require finite numbers, or None."""
-    for name, value in options.items():
-        is_number = isinstance(value, numbers.Real) and not isinstance(value, bool)
-        if value is not None and not (is_number and np.isfinite(value)):
-            raise OptionError(f"{name} = {value!r} must be a finite number")
-
-
 def check_band(minimum_frequency, maximum_frequency):
     """Require a band that is not empty."""
-    band = {"minimum_frequency": minimum_frequency, "maximum_frequency": maximum_frequency}
-    check_numbers(band)
-    for name, value in band.items():
-        if value is not None and value <= 0:
-            raise OptionError(f"{name} = {value!r} must be a positive number of Hz")
-    if None not in band.values() and minimum_frequency >= maximum_frequency:
+    band = (minimum_frequency, maximum_frequency)
+    if None not in band and minimum_frequency >= maximum_frequency:
         raise OptionError(
             f"minimum_frequency = {minimum_frequency:g} Hz must be below maximum_frequency = "
             f"{maximum_frequency:g} Hz"
@@ -407,13 +432,6 @@ def labels(dataset, dimension):
         twice = next(name for name in names if names.count(name) > 1)
         raise SpectraError(f"{dimension} {twice} occurs twice; give every {dimension} its own name")
     return names
-
-
-def dimensions_of(name, unit):
-    """Return the dimensions of a variable."""
-    if name in MOMENTS:
-        return (unit,)
-    return (unit, "trace") if name == "sampling_rate" else (unit, "trace", "freq")
 
 
 def on_grid(dataset, name, dimensions, sizes):

@@ -1,6 +1,6 @@
 """The variables of the two layouts of spectra: units, meanings, and what stands where masked."""
 
-__all__ = ["ATTRIBUTES", "FILL", "MOMENTS", "NOISE_FORM"]
+__all__ = ["ATTRIBUTES", "EVENTS", "FILL", "MOMENTS", "NOISE_FORM", "PAIRS", "dimensions_of"]
 
 POWER = {"units": "counts2/Hz"}
 DEGREES = {"units": "1"}
@@ -33,3 +33,16 @@ FILL = {
 """What stands in masked places. Powers come before their ratio: complaints name them first."""
 MOMENTS = ("moment1", "moment2", "moment")
 NOISE_FORM = ("power1", "power2", "noise1", "noise2")
+
+PAIRS = (("log_power_ratio", "nu1", "nu2", "mask", "freq"), (*NOISE_FORM, "moment1", "moment2"))
+EVENTS = (("power", "nu", "mask", "freq"), ("noise_power", "sampling_rate", "moment"))
+"""What a layout requires, and what it may have."""
+
+
+def dimensions_of(name, unit):
+    """Return the dimensions of a variable."""
+    if name == "freq":
+        return ("freq",)
+    if name in MOMENTS:
+        return (unit,)
+    return (unit, "trace") if name == "sampling_rate" else (unit, "trace", "freq")

@@ -12,9 +12,10 @@ import jax.numpy as jnp
 import numpy as np
 import xarray as xr
 
+from bayesquake.model.options import one_of, takes
 from bayesquake.results.convergence import convergence
 
-from .arrays import in_form, stress_drop_options
+from .arrays import FORMS, STRESS_DROP_OPTIONS, in_form, stress_drop_options
 from .dispersion import discrepancy, discrepancy_cumulants, tail_probability
 from .model import (
     cluster_log_likelihood,
@@ -67,6 +68,7 @@ class PoorPairWarning(UserWarning):
     """The data do not support what the posterior says of a pair."""
 
 
+@takes(form=one_of(*FORMS), **STRESS_DROP_OPTIONS, priors=None)
 def complete(
     dataset,
     *,

@@ -12,8 +12,11 @@ import xarray as xr
 
 from bayesquake.errors import OptionError
 from bayesquake.io.catalog import content_hash
+from bayesquake.model.options import accepted, any_of, count, flag, number, one_of
 from bayesquake.model.priors import resolved
+from bayesquake.model.simulation import finite_values
 
+from .dataset import MOMENT
 from .priors import PRIORS
 from .spectrum import RUPTURE_MODELS, SHAPES, STRESS_DROP_FACTOR, log_source_spectrum
 
@@ -46,6 +49,27 @@ common prior of stress drops are drawn; noise over the smallest event's power at
 frequency; neighbouring bins that share one estimate; M0 of event 1 (N m), β (m/s), and the
 rupture model, drawn if not named."""
 
+DESIGN_OPTIONS = {
+    "pairs": count(at_most=1_000_000),
+    "events": any_of(one_of(0), count(at_least=2, at_most=10_000)),
+    "traces": count(at_most=100_000),
+    "frequencies": count(at_least=2, at_most=1_000_000),
+    "lowest_frequency": number("Hz", above=0, at_most=1e6),
+    "highest_frequency": number("Hz", above=0, at_most=1e6),
+    "nu1": number(above=0, at_most=1e9),
+    "nu2": number(above=0, at_most=1e9),
+    "degrees_of_freedom": one_of("fixed", "estimated"),
+    "falloff": one_of("fixed", "free"),
+    "levels": flag(),
+    "hierarchical": flag(),
+    "spectrum": one_of(*SHAPES),
+    "noise_to_signal": number(at_least=0, at_most=1e9),
+    "bins_per_estimate": count(),
+    "moment": MOMENT,
+    "shear_velocity": number("m/s", at_least=50, at_most=10_000),
+    "rupture_model": one_of("", *RUPTURE_MODELS),
+}
+
 LOG_PATH_SCALE = 1.0
 """Spread of ln G over traces."""
 
@@ -75,7 +99,7 @@ def simulate(key, design=None, parameters=None, *, priors=None):
     Raises
     ------
     OptionError
-        The design or the parameters have an unknown entry.
+        The design or the parameters have an unknown entry or an impossible value.
     """
     design = _checked_design(design)
     key_values, key_data = jax.random.split(key)
@@ -203,12 +227,13 @@ def draw_log_ratio(rng, loc, nu1, nu2):
 
 
 def _checked_design(changes):
-    unknown = set(changes or {}) - set(DESIGN)
-    if unknown:
+    design = DESIGN | accepted("the design", DESIGN_OPTIONS, set(), changes or {})
+    if not design["lowest_frequency"] < design["highest_frequency"]:
         raise OptionError(
-            f"the design has no {', '.join(sorted(unknown))}; choose from {', '.join(DESIGN)}"
+            f"highest_frequency = {design['highest_frequency']:g} Hz must be above "
+            f"lowest_frequency = {design['lowest_frequency']:g} Hz; raise it"
         )
-    return DESIGN | dict(changes or {})
+    return design
 
 
 def _nu_max(design):
@@ -235,10 +260,15 @@ def _values(key, design, given, priors):
         shapes["level_scale"] = one
     if design["hierarchical"]:
         shapes |= {"mu_dsigma": (), "tau_dsigma": ()}
+    if idle := set(given) - set(shapes):
+        raise OptionError(
+            f"the design has no place for {', '.join(sorted(idle))}; its parameters are "
+            f"{', '.join(shapes)}"
+        )
     keys = dict(zip(priors, jax.random.split(key, len(priors)), strict=True))
     values = {
         name: (
-            np.broadcast_to(np.asarray(given[name], float), shape)
+            finite_values(name, given[name], shape)
             if name in given
             else np.asarray(priors[name].sample(keys[name], shape))
         )

@@ -11,9 +11,10 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
 from bayesquake.errors import OptionError
-from bayesquake.models.source_spectra.arrays import prepare, stress_drop_options
+from bayesquake.models.source_spectra.arrays import prepare
 from bayesquake.models.source_spectra.data import LargerEventWarning, pairs_of, read, validate
 from bayesquake.models.source_spectra.errors import SpectraError
+from bayesquake.models.source_spectra.outputs import complete
 
 pytestmark = pytest.mark.filterwarnings(
     "ignore::bayesquake.models.source_spectra.data.LargerEventWarning"
@@ -417,14 +418,14 @@ def test_an_event_larger_than_the_first_is_named():
 def test_stress_drop_options_that_make_no_sense_are_refused():
     pairs = pairs_of(read(cluster(), moments=[1e13, 1e14, 1e15]))
     for options, word in [
-        ({"shear_velocity": "3500"}, "finite number"),
-        ({"shear_velocity": np.inf}, "finite number"),
-        ({"shear_velocity": 3.5}, "in m/s"),
+        ({"shear_velocity": "3500"}, r"at least 50 and at most 10000 \(m/s\)"),
+        ({"shear_velocity": np.inf}, "at least 50"),
+        ({"shear_velocity": 3.5}, "at least 50"),
         ({"shear_velocity": 3500.0, "moment": 1e13}, "leave out one of them"),
-        ({"shear_velocity": 3500.0, "rupture_models": []}, "rupture_models is empty"),
+        ({"shear_velocity": 3500.0, "rupture_models": []}, "a sequence, each one of brune_s"),
     ]:
         with pytest.raises(OptionError, match=word):
-            stress_drop_options(pairs, **options)
+            complete(pairs, **options)
 
 
 def test_degrees_of_freedom_need_room_to_be_estimated():

@@ -121,7 +121,7 @@ def test_stress_drops_need_moment_and_velocity():
         bq.fit(MODEL, dataset, rupture_models="s")
     with pytest.raises(ValueError, match="seismic moment of event 1"):
         bq.fit(MODEL, dataset, shear_velocity=3500.0)
-    with pytest.raises(OptionError, match="rupture_models = 'x' is unknown"):
+    with pytest.raises(OptionError, match="rupture_models = 'x' must be one of all, p"):
         bq.fit(MODEL, dataset, shear_velocity=3500.0, moment=1e13, rupture_models="x")
 
 
