@@ -183,6 +183,9 @@ def checked(schema, dataset, name="data set"):
         raise
     except ValueError as problem:
         raise schema.error(f"{name}: {problem}") from None
+    held = _held(schema, dataset).items()
+    if all(dataset.variables[variable].dims == declared.dims for variable, declared in held):
+        return dataset
     return dataset.transpose(*_dims(schema), ...)
 
 
@@ -341,7 +344,7 @@ def _require_variable(schema, dataset, name, source):
             f"{source} has no variable {name} ({variable.meaning}), a {_shape(variable)}; read its "
             "source again"
         )
-    found = dataset[name]
+    found = dataset.variables[name]
     if set(found.dims) != set(variable.dims) or found.dtype.kind not in "fiub":
         raise schema.error(
             f"{source}: {name} must be a {_shape(variable)}, not {found.dtype} by "
@@ -358,7 +361,8 @@ def _require_variable(schema, dataset, name, source):
             raise schema.error(
                 f"{source} has {found.sizes[dim]} of dimension {dim}; give at least {fewest}"
             )
-    values = found.transpose(*variable.dims).to_numpy().astype(float)
+    in_order = found if found.dims == variable.dims else found.transpose(*variable.dims)
+    values = in_order.to_numpy().astype(float)
     bad = ~((values >= variable.low) & (values <= variable.high) & np.isfinite(values))
     if variable.missing:
         bad &= ~np.isnan(values)

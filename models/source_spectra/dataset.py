@@ -27,7 +27,7 @@ RANGES = {
 
 def require_spectra(dataset, name):
     """Require frequencies in order, places that are used or not, and what `validate` asks."""
-    freq, mask = dataset["freq"].to_numpy(), dataset["mask"].to_numpy()
+    freq, mask = (dataset.variables[variable].to_numpy() for variable in ("freq", "mask"))
     if not (freq[0] > 0 and (np.diff(freq) > 0).all()):
         raise SpectraError(f"{name}: frequencies must be positive and ascend; sort them")
     if ((mask != 0) & (mask != 1)).any():
