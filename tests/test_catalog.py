@@ -376,7 +376,7 @@ def test_a_data_set_is_read_as_it_is():
         (xr.Dataset({"time": ("event", ["a"]), "magnitude": ("event", [1.0])}), "numbers"),
         (
             xr.Dataset({"time": ("event", [1.0], {"units": "s"}), "magnitude": ("event", [1.0])}),
-            "convert it to days",
+            "convert it to .d.",
         ),
     ],
 )

@@ -177,6 +177,15 @@ def test_preparation_refuses_poisoned_data(problem):
         assert not passed
 
 
+def test_the_reader_repairs_poisoned_data_or_refuses_them_by_name(problem):
+    model, dataset, _ = problem
+    schema = nearest_schema(model.prepare.schemas, dataset)
+    for poisoned in (poisoned_variables, poisoned_attributes):
+        for what, data in poisoned(dataset, schema):
+            if not is_refused(model.read, data):
+                assert not is_refused(model.prepare, model.read(data)), what
+
+
 @pytest.mark.parametrize("thing", [None, 3, "a path", [1, 2], {"t": [1.0]}])
 def test_preparation_takes_data_sets_alone(problem, thing):
     model, *_ = problem

@@ -32,13 +32,21 @@ __all__ = [
 
 ATTRIBUTES = {
     "time": {"units": "d", "long_name": "origin time after the reference time"},
-    "magnitude": {"units": "1", "long_name": "magnitude"},
+    "magnitude": {"units": "mag", "long_name": "magnitude"},
     "longitude": {"units": "degrees_east", "long_name": "longitude of the hypocentre"},
     "latitude": {"units": "degrees_north", "long_name": "latitude of the hypocentre"},
     "depth": {"units": "km", "long_name": "depth of the hypocentre", "positive": "down"},
     "x": {"units": "km", "long_name": "plane coordinate x of the epicentre"},
     "y": {"units": "km", "long_name": "plane coordinate y of the epicentre"},
 }
+UNITS = {
+    "time": ("d", "day", "days", "1"),
+    **dict.fromkeys(("depth", "x", "y"), ("km", "1")),
+    "longitude": ("degrees_east", "degree_east", "degrees", "degree", "deg", "1"),
+    "latitude": ("degrees_north", "degree_north", "degrees", "degree", "deg", "1"),
+}
+"""Units that a data set may give; "1" leaves the unit open."""
+
 REQUIRED = ("time", "magnitude")
 LINE, INDEX = "line", "event index"
 
@@ -471,9 +479,17 @@ def _from_dataset(dataset, columns, optional):
                 f"variable {name} of the data set must be numbers on the one dimension event, not "
                 f"{dataset[name].dtype} on {dataset[name].dims}"
             )
-    units = dataset["time"].attrs.get("units", "d")
-    if units not in ("d", "day", "days"):
-        raise CatalogError(f"the data set gives time in {units!r}; convert it to days, units 'd'")
+    known = [name for name in ATTRIBUTES if name in dataset and dataset[name].dims == ("event",)]
+    for name in known:
+        if dataset[name].dtype.kind not in "fiu":
+            raise CatalogError(
+                f"variable {name} of the data set must be numbers, not {dataset[name].dtype}"
+            )
+        units = dataset[name].attrs.get("units", "1")
+        if units not in UNITS.get(name, (units,)):
+            raise CatalogError(
+                f"the data set gives {name} in {units!r}; convert it to {UNITS[name][0]!r}"
+            )
     rows = dataset.coords.get("row", xr.DataArray(np.arange(dataset.sizes["event"]), dims="event"))
     identifiers = dataset.get(IDENTIFIERS[0])
     if identifiers is not None and identifiers.dims != ("event",):
@@ -482,11 +498,7 @@ def _from_dataset(dataset, columns, optional):
             f"{identifiers.dims}"
         )
     return _assemble(
-        {
-            name: dataset[name].to_numpy()
-            for name in ATTRIBUTES
-            if name in dataset and dataset[name].dims == ("event",)
-        },
+        {name: dataset[name].to_numpy() for name in known},
         identifiers=None if identifiers is None else identifiers.to_numpy(),
         further={name: dataset[name].to_numpy() for name in further},
         rows=(rows.attrs.get("long_name", INDEX), rows.to_numpy()),

@@ -41,6 +41,7 @@ __all__ = [
     "prepared",
     "reader",
     "require_attributes",
+    "require_variable",
     "table_reader",
 ]
 
@@ -170,7 +171,7 @@ def checked(schema, dataset, name="data set"):
             f"{type(dataset).__name__} is no xarray.Dataset; read the data with the model's reader"
         )
     for variable in _held(schema, dataset):
-        _require_variable(schema, dataset, variable, name)
+        require_variable(schema, dataset, variable, name)
     require_attributes(schema, dataset, name)
     for attribute, option in schema.attributes.items():
         if attribute not in {**dataset.attrs, **schema.defaults}:
@@ -187,6 +188,55 @@ def checked(schema, dataset, name="data set"):
     if all(dataset.variables[variable].dims == declared.dims for variable, declared in held):
         return dataset
     return dataset.transpose(*_dims(schema), ...)
+
+
+def require_variable(schema, dataset, name, source="data set"):
+    """Require that a variable of a data set is what the schema says.
+
+    Raises
+    ------
+    Exception
+        Of the schema's kind.
+    """
+    variable = schema.variables[name]
+    if name not in dataset:
+        raise schema.error(
+            f"{source} has no variable {name} ({variable.meaning}), a {_shape(variable)}; read its "
+            "source again"
+        )
+    found = dataset.variables[name]
+    if set(found.dims) != set(variable.dims) or found.dtype.kind not in "fiub":
+        raise schema.error(
+            f"{source}: {name} must be a {_shape(variable)}, not {found.dtype} by "
+            f"{', '.join(map(str, found.dims)) or 'nothing'}; read its source again"
+        )
+    unit = found.attrs.get("units", variable.unit)
+    if unit not in (variable.unit, UNLABELLED):
+        raise schema.error(
+            f"{source}: {name} is given in {unit!r}; convert it to {variable.unit!r}"
+        )
+    for dim in variable.dims:
+        fewest = schema.fewest.get(dim, 1)
+        if found.sizes[dim] < fewest:
+            raise schema.error(
+                f"{source} has {found.sizes[dim]} of dimension {dim}; give at least {fewest}"
+            )
+    in_order = found if found.dims == variable.dims else found.transpose(*variable.dims)
+    values = in_order.to_numpy().astype(float)
+    bad = ~((values >= variable.low) & (values <= variable.high) & np.isfinite(values))
+    if variable.missing:
+        bad &= ~np.isnan(values)
+    if bad.any():
+        place = np.unravel_index(int(np.argmax(bad)), bad.shape)
+        where = "".join(
+            f", {dim} {dataset[dim].to_numpy()[i] if dim in dataset.coords else i}"
+            for dim, i in zip(variable.dims, place, strict=True)
+        )
+        raise schema.error(
+            f"{source}{where}: {name} = {values[place]:g} is no finite "
+            f"{kind(variable.unit, variable.low, variable.high)} ({np.count_nonzero(bad)} such); "
+            "correct it or leave it out"
+        )
 
 
 def require_attributes(schema, dataset, name="data set"):
@@ -335,48 +385,6 @@ def _hashed(schema, dataset):
     arrays = [dataset[name].to_numpy() for name in _held(schema, dataset)]
     dataset.attrs["content_hash"] = content_hash(*arrays, *([numbers] if numbers else []))
     return dataset
-
-
-def _require_variable(schema, dataset, name, source):
-    variable = schema.variables[name]
-    if name not in dataset:
-        raise schema.error(
-            f"{source} has no variable {name} ({variable.meaning}), a {_shape(variable)}; read its "
-            "source again"
-        )
-    found = dataset.variables[name]
-    if set(found.dims) != set(variable.dims) or found.dtype.kind not in "fiub":
-        raise schema.error(
-            f"{source}: {name} must be a {_shape(variable)}, not {found.dtype} by "
-            f"{', '.join(map(str, found.dims)) or 'nothing'}; read its source again"
-        )
-    unit = found.attrs.get("units", variable.unit)
-    if unit not in (variable.unit, UNLABELLED):
-        raise schema.error(
-            f"{source}: {name} is given in {unit!r}; convert it to {variable.unit!r}"
-        )
-    for dim in variable.dims:
-        fewest = schema.fewest.get(dim, 1)
-        if found.sizes[dim] < fewest:
-            raise schema.error(
-                f"{source} has {found.sizes[dim]} of dimension {dim}; give at least {fewest}"
-            )
-    in_order = found if found.dims == variable.dims else found.transpose(*variable.dims)
-    values = in_order.to_numpy().astype(float)
-    bad = ~((values >= variable.low) & (values <= variable.high) & np.isfinite(values))
-    if variable.missing:
-        bad &= ~np.isnan(values)
-    if bad.any():
-        place = np.unravel_index(int(np.argmax(bad)), bad.shape)
-        where = "".join(
-            f", {dim} {dataset[dim].to_numpy()[i] if dim in dataset.coords else i}"
-            for dim, i in zip(variable.dims, place, strict=True)
-        )
-        raise schema.error(
-            f"{source}{where}: {name} = {values[place]:g} is no finite "
-            f"{kind(variable.unit, variable.low, variable.high)} ({np.count_nonzero(bad)} such); "
-            "correct it or leave it out"
-        )
 
 
 def _shape(variable):

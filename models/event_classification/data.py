@@ -17,7 +17,7 @@ import xarray as xr
 
 from bayesquake.errors import CatalogError, OptionError
 from bayesquake.io.catalog import count_from, days_after, iso_time, read_catalog
-from bayesquake.io.datasets import checked, load_netcdf, require_attributes
+from bayesquake.io.datasets import checked, load_netcdf, require_attributes, require_variable
 from bayesquake.model.options import (
     any_of,
     each,
@@ -194,7 +194,9 @@ def read(
     data = load(source, format)
     carried = data if is_event_dataset(data) else None
     if carried is not None:
-        require_attributes(DATA, carried, carried.attrs.get("source") or "data set")
+        name = carried.attrs.get("source") or "data set"
+        require_attributes(DATA, carried, name)
+        require_variable(DATA, carried, "polygon", name)
     settings = {} if carried is None else carried.attrs
     marks = marks or names_of_marks(settings.get("marks", ""))
     m_c = default(completeness_magnitude, settings.get("m_c"))

@@ -20,6 +20,7 @@ from bayesquake.io.datasets import (
     checked,
     load_netcdf,
     nearest_schema,
+    require_attributes,
 )
 from bayesquake.model.options import (
     any_of,
@@ -36,7 +37,7 @@ from bayesquake.model.options import (
 
 from .dataset import LAYOUTS, MOMENT
 from .errors import SpectraError
-from .layout import ATTRIBUTES, FILL, NOISE_FORM, dimensions_of
+from .layout import ATTRIBUTES, FILL, MOMENTS, NOISE_FORM, dimensions_of
 from .validation import is_log_stack, validate
 
 __all__ = ["LargerEventWarning", "pairs_of", "read", "validate"]
@@ -338,6 +339,8 @@ def open_source(source):
 def complete(dataset):
     """Return the data set in its layout: all dimensions, a mask, masked places filled."""
     unit, required = layout_of(dataset)
+    require_attributes(nearest_schema(LAYOUTS, dataset), dataset, dataset.attrs["source"])
+    require_units(dataset)
     freq, order = frequencies(dataset)
     traces = labels(dataset, "trace") if "trace" in dataset.dims else ["1"]
     units = labels(dataset, unit)
@@ -384,6 +387,15 @@ def complete(dataset):
     return xr.Dataset(variables, coordinates, attributes).isel(freq=order)
 
 
+def require_units(dataset):
+    """Require frequencies and moments in the units of the model; powers may have any."""
+    for name in {"freq", "sampling_rate", *MOMENTS} & set(dataset.variables):
+        unit = ATTRIBUTES[name]["units"]
+        given = dataset[name].attrs.get("units", unit)
+        if given not in (unit, "1"):
+            raise SpectraError(f"{name} is given in {given!r}; convert it to {unit!r}")
+
+
 def layout_of(dataset):
     """Return "event" or "pair", and the variables that this layout requires."""
     if "power" in dataset:
@@ -406,9 +418,10 @@ def layout_of(dataset):
 
 def frequencies(dataset):
     """Return the frequencies (Hz), and the order that sorts them."""
-    if "freq" not in dataset.coords or dataset["freq"].dims != ("freq",):
+    given = dataset["freq"] if "freq" in dataset.coords else None
+    if given is None or given.dims != ("freq",) or given.dtype.kind not in "iuf":
         raise SpectraError("the data set has no coordinate freq (freq,); give frequencies in Hz")
-    freq = dataset["freq"].to_numpy().astype(np.float64)
+    freq = given.to_numpy().astype(np.float64)
     bad = ~(np.isfinite(freq) & (freq > 0))
     if bad.any():
         raise SpectraError(

@@ -134,7 +134,7 @@ def test_attributes_are_the_documented_ones_and_survive_netcdf(tmp_path):
         "events_before_main_shock",
         "events_after_end",
     }
-    assert (catalogue["t"].attrs["units"], catalogue["mag"].attrs["units"]) == ("d", "1")
+    assert (catalogue["t"].attrs["units"], catalogue["mag"].attrs["units"]) == ("d", "mag")
     assert np.isnan(catalogue.attrs["Mc"])
     catalogue.to_netcdf(tmp_path / "a.nc")
     xr.testing.assert_identical(read(tmp_path / "a.nc"), catalogue)
