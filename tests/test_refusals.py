@@ -6,9 +6,10 @@ The values arrive as the command line reads them; none of them is sensible for a
 import jax
 import numpy as np
 import pytest
+import xarray as xr
 
 from bayesquake.cli import parse_settings
-from bayesquake.errors import BayesquakeError
+from bayesquake.errors import BayesquakeError, OptionError
 from bayesquake.inference.drivers import DRIVERS
 from bayesquake.inference.plan import planned
 from bayesquake.io.datasets import nearest_schema
@@ -38,11 +39,15 @@ FILLED_BY_THE_LIBRARY = {"priors"}
 SENSIBLE = {
     "completeness_magnitude": "nan",
     "Mc": "nan",
+    "centre_longitude": "nan",
+    "centre_latitude": "nan",
     "marks": "''",
+    "epoch": "''",
     "rupture_model": "''",
     "components": "'nan'",
+    "polygon_origin": "'nan'",
 }
-"""What has a meaning after all: no cut, no marks, any rupture model, the letters of channels."""
+"""What has a meaning after all: none, any, words of any kind, the letters of channels."""
 
 
 @pytest.fixture(scope="module", params=model_names())
@@ -255,3 +260,119 @@ def test_an_event_after_the_window_is_left_out_by_the_reader_and_refused_by_prep
     shorter = dataset.assign_attrs(T1=float(dataset["time_days"][-2]))
     assert model.read(shorter).attrs["events_after_end"] == 1
     assert is_refused(model.prepare, shorter)
+
+
+MADE = {
+    "design": ({"design": 5}, {"design": [1]}, {"design": "x"}),
+    "parameters": ({"parameters": 5}, {"parameters": "x"}),
+    "key": ({"key": 5}, {"key": None}),
+}
+
+
+@pytest.mark.parametrize("argument", MADE)
+def test_arguments_of_a_simulation_that_are_none_are_refused_by_name(problem, argument):
+    model, *_ = problem
+    for arguments in MADE[argument]:
+        with pytest.raises(OptionError, match=f"{argument} = "):
+            model.simulate(**{"key": jax.random.key(0)} | arguments)
+
+
+def test_numbers_of_events_and_scales_that_cannot_be_are_refused():
+    key = jax.random.key(0)
+    for name in ("aftershock_rate", "event_classification"):
+        with pytest.raises(OptionError, match="maximum_events = 1 must not be below"):
+            load_model(name).simulate(key, {"minimum_events": 5, "maximum_events": 1})
+    for scale in ("beta", "eta", "ell"):
+        with pytest.raises(OptionError, match=rf"{scale} = .*-1\.0?.* must be positive"):
+            load_model("aftershock_rate").simulate(key, parameters={scale: -1.0})
+
+
+CATALOGUE = xr.Dataset(
+    {
+        "time": ("event", np.arange(40.0) / 10),
+        "magnitude": ("event", np.append(6.5, np.tile([2.1, 2.4, 3.0], 13))),
+        "longitude": ("event", 10 + np.linspace(0, 1, 40)),
+        "latitude": ("event", 40 + np.linspace(0, 1, 40) ** 2),
+    }
+)
+READERS = {
+    "aftershock_rate": {"main_shock_magnitude": 6.5, "completeness_magnitude": 2.1},
+    "event_classification": {"magnitude_rounding": 0.1, "completeness_magnitude": 2.1},
+}
+
+
+def in_unit(name, unit):
+    return CATALOGUE.assign({name: CATALOGUE[name].assign_attrs(units=unit)})
+
+
+@pytest.mark.parametrize("name", READERS)
+def test_catalogues_as_programs_write_them_are_read_alike(name):
+    read, options = load_model(name).read, READERS[name]
+    expected = read(CATALOGUE, **options).sizes["event"]
+    moments = np.datetime64("2020-01-01") + (86400e6 * CATALOGUE["time"]).astype("timedelta64[us]")
+    for same in (
+        CATALOGUE.astype("float32"),
+        CATALOGUE.astype(">f8"),
+        CATALOGUE.assign(time=moments),
+        in_unit("longitude", "degrees_E"),
+        in_unit("latitude", "degree_north"),
+        in_unit("time", "Days"),
+    ):
+        assert read(same, **options).sizes["event"] == expected
+
+
+@pytest.mark.parametrize("name", READERS)
+@pytest.mark.parametrize(
+    "catalogue",
+    [
+        in_unit("magnitude", "km"),
+        in_unit("longitude", "rad"),
+        in_unit("time", "s"),
+        CATALOGUE.assign_coords(row=("event", ["a"] * 40)),
+        CATALOGUE.assign_coords(row=np.nan),
+        CATALOGUE.rename(time="t").assign(time=CATALOGUE["time"], time_days=CATALOGUE["time"]),
+    ],
+)
+def test_catalogues_that_make_no_sense_are_refused(name, catalogue):
+    assert is_refused(load_model(name).read, catalogue, **READERS[name])
+
+
+@pytest.mark.parametrize("name", READERS)
+def test_a_path_that_no_file_can_have_is_refused(name):
+    assert is_refused(load_model(name).read, "x" * 5000 + ".csv")
+    assert is_refused(load_model(name).read, "x" * 5000 + ".nc")
+
+
+def test_attributes_that_the_model_only_hands_on_are_checked():
+    model = load_model("event_classification")
+    dataset = model.read(CATALOGUE, **READERS[model.name])
+    for name, value in {
+        "centre_longitude": "east",
+        "events_after_end": None,
+        "epoch": np.array([1, 2]),
+        "projection": "mercator",
+    }.items():
+        for door in (model.read, model.prepare):
+            assert is_refused(door, dataset.assign_attrs({name: value}))
+
+
+@pytest.mark.parametrize(
+    ("unit", "fits"), [("dB", False), ("ln counts2/Hz", False), ("m2/Hz", True)]
+)
+def test_powers_may_have_any_unit_but_a_logarithmic_one(unit, fits):
+    model = load_model("source_spectra")
+    shape = (("pair", "trace", "freq"), np.ones((1, 1, 8)), {"units": unit})
+    table = xr.Dataset(
+        {"power1": shape, "power2": shape, "nu1": 10, "nu2": 10},
+        coords={"freq": ("freq", np.arange(1.0, 9.0), {"units": "hertz"})},
+    )
+    assert is_refused(model.read, table) is not fits
+
+
+@pytest.mark.parametrize("text", ["lon,lat\n10,40,5\n11,40,5\n11,41,5\n", "lon,lat,lat\n10,40,5\n"])
+def test_polygons_with_surplus_cells_or_columns_are_refused(text, tmp_path):
+    path = tmp_path / "polygon.csv"
+    path.write_text(text)
+    model = load_model("event_classification")
+    for polygon in (path, [10**400] * 6):
+        assert is_refused(model.read, CATALOGUE, polygon=polygon, **READERS[model.name])

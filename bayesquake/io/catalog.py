@@ -19,6 +19,7 @@ import xarray as xr
 
 from bayesquake.errors import CatalogError
 from bayesquake.io.tables import MISSING, csv_cells, csv_header
+from bayesquake.io.units import is_unit
 
 __all__ = [
     "content_hash",
@@ -26,6 +27,7 @@ __all__ = [
     "days_after",
     "describe_event",
     "iso_time",
+    "named_as_catalogue",
     "read_catalog",
     "utc_times",
 ]
@@ -39,14 +41,6 @@ ATTRIBUTES = {
     "x": {"units": "km", "long_name": "plane coordinate x of the epicentre"},
     "y": {"units": "km", "long_name": "plane coordinate y of the epicentre"},
 }
-UNITS = {
-    "time": ("d", "day", "days", "1"),
-    **dict.fromkeys(("depth", "x", "y"), ("km", "1")),
-    "longitude": ("degrees_east", "degree_east", "degrees", "degree", "deg", "1"),
-    "latitude": ("degrees_north", "degree_north", "degrees", "degree", "deg", "1"),
-}
-"""Units that a data set may give; "1" leaves the unit open."""
-
 REQUIRED = ("time", "magnitude")
 LINE, INDEX = "line", "event index"
 
@@ -122,6 +116,27 @@ def read_catalog(source, *, columns=(), optional_columns=(), format=None):
         f"a catalogue cannot be read from {type(source).__name__}; "
         "give a file path, an obspy.Catalog or an xarray.Dataset"
     )
+
+
+def named_as_catalogue(dataset, names):
+    """Return a data set whose variables bear the names of a catalogue.
+
+    Parameters
+    ----------
+    dataset : xarray.Dataset
+    names : mapping of str to str
+        The catalogue's name for that of the data set.
+
+    Raises
+    ------
+    CatalogError
+        A variable stands there under both names.
+    """
+    given = {old: new for old, new in names.items() if old in dataset}
+    for old, new in given.items():
+        if new in dataset:
+            raise CatalogError(f"the data set has both {old} and {new}; drop one of them")
+    return dataset.rename(given)
 
 
 def describe_event(catalogue, index):
@@ -247,8 +262,8 @@ def content_hash(*arrays):
 
 
 def _from_file(path, columns, optional, format):
-    if not path.is_file():
-        reason = "is a folder" if path.is_dir() else "does not exist"
+    if not os.path.isfile(path):
+        reason = "is a folder" if os.path.isdir(path) else "does not exist"
         raise CatalogError(f"{path} {reason}; give the path of a catalogue file")
     if path.stat().st_size == 0:
         raise CatalogError(f"{path} is empty; a catalogue has one event per line or element")
@@ -467,6 +482,7 @@ def _restore_zmap_times(catalog, path):
 
 
 def _from_dataset(dataset, columns, optional):
+    dataset = _with_days(dataset)
     further = [*columns, *(name for name in optional if name in dataset)]
     for name in (*REQUIRED, *further):
         if name not in dataset:
@@ -474,7 +490,7 @@ def _from_dataset(dataset, columns, optional):
                 f"the data set has no variable {name}; a catalogue has time (days) and magnitude "
                 "on dimension event"
             )
-        if dataset[name].dims != ("event",) or dataset[name].dtype.kind not in "fiu":
+        if dataset[name].dims != ("event",) or dataset[name].dtype.kind not in "fiub":
             raise CatalogError(
                 f"variable {name} of the data set must be numbers on the one dimension event, not "
                 f"{dataset[name].dtype} on {dataset[name].dims}"
@@ -485,12 +501,17 @@ def _from_dataset(dataset, columns, optional):
             raise CatalogError(
                 f"variable {name} of the data set must be numbers, not {dataset[name].dtype}"
             )
-        units = dataset[name].attrs.get("units", "1")
-        if units not in UNITS.get(name, (units,)):
+        units, unit = dataset[name].attrs.get("units", ""), ATTRIBUTES[name]["units"]
+        if not is_unit(units, unit):
+            raise CatalogError(f"the data set gives {name} in {units!r}; convert it to {unit!r}")
+    rows = xr.DataArray(np.arange(dataset.sizes["event"]), dims="event")
+    if "row" in dataset.coords:
+        rows = dataset.coords["row"]
+        if rows.dims != ("event",) or rows.dtype.kind not in "iu":
             raise CatalogError(
-                f"the data set gives {name} in {units!r}; convert it to {UNITS[name][0]!r}"
+                "the coordinate row of the data set must be integers on the one dimension event; "
+                "remove it"
             )
-    rows = dataset.coords.get("row", xr.DataArray(np.arange(dataset.sizes["event"]), dims="event"))
     identifiers = dataset.get(IDENTIFIERS[0])
     if identifiers is not None and identifiers.dims != ("event",):
         raise CatalogError(
@@ -504,8 +525,25 @@ def _from_dataset(dataset, columns, optional):
         rows=(rows.attrs.get("long_name", INDEX), rows.to_numpy()),
         reference_time=dataset.attrs.get("reference_time", ""),
         time_origin=dataset.attrs.get("time_origin", "file"),
-        source=dataset.attrs.get("source", ""),
+        source=source if isinstance(source := dataset.attrs.get("source", ""), str) else "",
     )
+
+
+def _with_days(dataset):
+    """Return a data set whose times (UTC) are days after the earliest event."""
+    if "time" not in dataset or dataset["time"].dtype.kind != "M":
+        return dataset
+    moments = dataset["time"].to_numpy().astype("datetime64[us]")
+    if np.isnat(moments).any():
+        raise CatalogError(
+            f"{INDEX} {int(np.argmax(np.isnat(moments)))} of the data set: the event has no time; "
+            "add it or remove the event"
+        )
+    days = _days_between(moments.min(), moments) if moments.size else np.empty(0)
+    reference = {"reference_time": _iso(moments.min())} if moments.size else {}
+    dims = dataset["time"].dims
+    dataset = dataset.drop_vars("time").assign(time=(dims, days))
+    return dataset.assign_attrs(reference | {"time_origin": "earliest event"})
 
 
 def _assemble(columns, rows, identifiers=None, further=None, **attributes):

@@ -29,6 +29,7 @@ import xarray as xr
 from bayesquake.errors import BayesquakeError, DatasetError, OptionError
 from bayesquake.io.catalog import content_hash
 from bayesquake.io.tables import Table, csv_cells, kind
+from bayesquake.io.units import is_unit
 from bayesquake.model.options import Option, any_of, checked_options, takes, text
 
 __all__ = [
@@ -42,6 +43,7 @@ __all__ = [
     "reader",
     "require_attributes",
     "require_variable",
+    "source_of",
     "table_reader",
 ]
 
@@ -74,10 +76,6 @@ class Variable:
     missing: bool = False
     optional: bool = False
     also: tuple[str, ...] = ()
-
-
-UNLABELLED = "1"
-"""Numbers of this unit are taken to be in the unit that is asked for."""
 
 
 def nothing_further(dataset, name):
@@ -211,7 +209,7 @@ def require_variable(schema, dataset, name, source="data set"):
             f"{', '.join(map(str, found.dims)) or 'nothing'}; read its source again"
         )
     unit = found.attrs.get("units", variable.unit)
-    if unit not in (variable.unit, UNLABELLED):
+    if not is_unit(unit, variable.unit):
         raise schema.error(
             f"{source}: {name} is given in {unit!r}; convert it to {variable.unit!r}"
         )
@@ -266,7 +264,7 @@ def prepared(*schemas):
         @functools.wraps(function)
         def prepare(dataset, **options):
             schema = nearest_schema(schemas, dataset)
-            return function(checked(schema, dataset, _name_of(dataset)), **options)
+            return function(checked(schema, dataset, source_of(dataset)), **options)
 
         prepare.schemas = schemas  # type: ignore[attr-defined]
         return prepare
@@ -392,21 +390,22 @@ def _shape(variable):
     return f"{kind(variable.unit, variable.low, variable.high)}{by}"
 
 
-def _name_of(dataset):
-    attributes = getattr(dataset, "attrs", {})
-    return str(attributes.get("source") or "data set")
+def source_of(dataset):
+    """Return what a data set says it comes from."""
+    source = getattr(dataset, "attrs", {}).get("source")
+    return source if isinstance(source, str) and source else "data set"
 
 
 def _opened(schema, source, format, event):
     """Return a table or a data set, and what to call it."""
     if isinstance(source, xr.Dataset):
-        return source, _name_of(source)
+        return source, source_of(source)
     if not isinstance(source, str | os.PathLike):
         name = type(source).__name__
         return _table_of_events(schema, source, name, event), name
     path = Path(source)
-    if not path.is_file():
-        reason = "is a folder" if path.is_dir() else "does not exist"
+    if not os.path.isfile(path):
+        reason = "is a folder" if os.path.isdir(path) else "does not exist"
         raise schema.error(f"{path} {reason}; give the path of a file")
     if format is None and path.suffix.lower() == ".nc":
         return load_netcdf(path, schema.error), str(path)

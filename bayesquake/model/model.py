@@ -4,7 +4,7 @@ import dataclasses
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from bayesquake.errors import DriverError
+from bayesquake.errors import DriverError, OptionError
 from bayesquake.model.capabilities import Accepts, Coordinates, Folds, Moves, Problems
 from bayesquake.model.options import accepted_by, defaults_of
 from bayesquake.model.simulation import replicated, simulated
@@ -203,6 +203,11 @@ class Model:
         OptionError
             The design or the parameters have an unknown entry or an impossible value.
         """
+        for name, given in {"design": design, "parameters": parameters}.items():
+            if given is not None and not isinstance(given, Mapping):
+                raise OptionError(f"{name} = {given!r:.80} must be a mapping of names to values")
+        if not hasattr(key, "dtype"):
+            raise OptionError(f"key = {key!r:.80} must be a jax.random.key")
         if self.simulator is not None:
             return self.simulator(key, design, parameters, priors=priors)
         return simulated(self, key, design, parameters, priors)

@@ -230,8 +230,9 @@ def one_of(*words):
     """Return the option of one of several words, or None or False where they stand among these."""
 
     def accept(value):
+        plain = value.item() if isinstance(value, np.generic) else value
         for word in words:
-            if type(value) is type(word) and value == word:
+            if type(plain) is type(word) and plain == word:
                 return word
         raise ValueError
 

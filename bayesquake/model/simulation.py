@@ -13,8 +13,9 @@ from bayesquake.model.priors import LARGEST_VALUE, resolve_priors
 __all__ = [
     "ATTEMPTS",
     "calibrated_by",
-    "finite_values",
+    "given_values",
     "replicated",
+    "require_event_limits",
     "simulate_accepted",
     "simulated",
 ]
@@ -70,7 +71,7 @@ def simulated(model, key, design=None, parameters=None, priors=None):
     key_parameters, key_data = jax.random.split(key)
     keys = jax.random.split(key_parameters, len(resolved))
     values = {
-        site: finite_values(site, given[site], prior.lengths(lengths))
+        site: given_values(site, given[site], prior.lengths(lengths), prior)
         if site in given
         else np.asarray(prior.draw(key_site, lengths))
         for key_site, (site, prior) in zip(keys, resolved.items(), strict=True)
@@ -78,13 +79,13 @@ def simulated(model, key, design=None, parameters=None, priors=None):
     return values, model.draw(key_data, values, **design)
 
 
-def finite_values(site, value, shape):
+def given_values(site, value, shape, prior=None):
     """Return given values of a parameter as an array of that shape.
 
     Raises
     ------
     OptionError
-        They are no numbers, too large, or do not fit.
+        They are no numbers, too large, do not fit, or are negative where the prior is positive.
     """
     try:
         values = np.broadcast_to(np.asarray(value, float), shape)
@@ -97,7 +98,24 @@ def finite_values(site, value, shape):
             f"parameter {site} = {value!r:.80} must be numbers from -{LARGEST_VALUE:g} to "
             f"{LARGEST_VALUE:g}"
         )
+    lowest = None if prior is None else getattr(prior.distribution().support, "lower_bound", None)
+    if lowest == 0 and not (values > 0).all():
+        raise OptionError(f"parameter {site} = {value!r:.80} must be positive")
     return values
+
+
+def require_event_limits(design):
+    """Require a design whose largest number of events is not below the smallest.
+
+    Raises
+    ------
+    OptionError
+    """
+    fewest, most = design["minimum_events"], design["maximum_events"]
+    if most is not None and most < fewest:
+        raise OptionError(
+            f"maximum_events = {most} must not be below minimum_events = {fewest}; raise it"
+        )
 
 
 def replicated(model, key, values, dataset, options):

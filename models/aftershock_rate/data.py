@@ -19,12 +19,21 @@ from bayesquake.io.catalog import (
     days_after,
     describe_event,
     iso_time,
+    named_as_catalogue,
     read_catalog,
 )
-from bayesquake.io.datasets import checked, load_netcdf, require_attributes
+from bayesquake.io.datasets import checked, load_netcdf, require_attributes, source_of
 from bayesquake.model.options import any_of, flag, moment, number, one_of, takes, text
 
-from .dataset import DATA, EARLIEST_DAYS, END_DAYS, FEWEST_EVENTS, MAGNITUDE, ROUNDING
+from .dataset import (
+    DATA,
+    EARLIEST_DAYS,
+    END_DAYS,
+    FEWEST_EVENTS,
+    MAGNITUDE,
+    ROUNDING,
+    SAME_MAGNITUDE,
+)
 
 __all__ = ["SecondMainShockWarning", "detect_rounding", "find_sentinel", "read"]
 
@@ -32,7 +41,8 @@ ROUNDING_STEPS = (1.0, 0.5, 0.25, 0.2, 0.1, 0.05, 0.01)
 EARTHQUAKE_MAGNITUDES = (-4.0, 10.0)
 """Numbers outside this range are no magnitudes of earthquakes that a network locates."""
 
-SAME_MAGNITUDE = 0.05
+NAMED_MAGNITUDE = 0.05
+"""A main shock is the event of the magnitude that is given, within this."""
 SAME_CLOCK_TIME_DAYS = 1 / 86400
 """A main-shock time written by hand may drop the decimals of its seconds."""
 SAME_TIME_DAYS = 1e-3 / 86400
@@ -187,18 +197,17 @@ def window_hash(events, window):
 def open_source(source, format):
     """Return the catalogue, and the attributes of its window if it has been cut before."""
     is_path = isinstance(source, str | os.PathLike)
-    if is_path and format is None and Path(source).suffix == ".nc":
-        if not Path(source).is_file():
+    if is_path and format is None and Path(source).suffix.lower() == ".nc":
+        if not os.path.isfile(source):
             raise CatalogError(f"{source} does not exist; give the path of a catalogue file")
         source = load_netcdf(source, CatalogError)
     if not isinstance(source, xr.Dataset):
         return read_catalog(source, format=format), {}
-    names = {"t": "time", "mag": "magnitude"}
-    catalogue = read_catalog(source.rename({k: v for k, v in names.items() if k in source}))
+    catalogue = read_catalog(named_as_catalogue(source, {"t": "time", "mag": "magnitude"}))
     if not {"M0", "T"} <= set(source.attrs):
         return catalogue, {}
     window = {"Mc": np.nan, "delta_m": np.nan} | source.attrs
-    require_attributes(DATA, source, source.attrs.get("source") or "data set")
+    require_attributes(DATA, source, source_of(source))
     return catalogue, window
 
 
@@ -274,7 +283,7 @@ def find_main_shock(catalogue, magnitude, time, sentinel):
     elif catalogue.attrs["time_origin"] == "file":
         zero, matches = 0.0, times == 0
     elif magnitude is not None:
-        zero, matches = None, np.abs(magnitudes - magnitude) <= SAME_MAGNITUDE + 1e-9
+        zero, matches = None, np.abs(magnitudes - magnitude) <= NAMED_MAGNITUDE + 1e-9
         matches &= np.cumsum(matches) == 1
     else:
         zero, matches = None, (np.arange(times.size) == 0) & (magnitudes == magnitudes.max())
@@ -443,7 +452,7 @@ def cut_at_completeness(events, Mc, T):
     if Mc is None:
         return events
     magnitude = events["magnitude"].to_numpy()
-    events = events.isel(event=magnitude >= Mc - 1e-9)
+    events = events.isel(event=magnitude >= Mc - SAME_MAGNITUDE)
     check_count(
         events,
         f"{window} have M >= Mc = {Mc:g} (the largest has M = {magnitude.max():g})",

@@ -9,7 +9,15 @@ from bayesquake.errors import CatalogError
 from bayesquake.io.datasets import Schema, Variable
 from bayesquake.model.options import number
 
-__all__ = ["DATA", "EARLIEST_DAYS", "END_DAYS", "FEWEST_EVENTS", "MAGNITUDE", "ROUNDING"]
+__all__ = [
+    "DATA",
+    "EARLIEST_DAYS",
+    "END_DAYS",
+    "FEWEST_EVENTS",
+    "MAGNITUDE",
+    "ROUNDING",
+    "SAME_MAGNITUDE",
+]
 
 EARLIEST_DAYS = 1e-4
 """μ is constant before this time (8.6 s); the rate integral is closed-form there."""
@@ -21,8 +29,8 @@ MAGNITUDE = number("mag", **MAGNITUDES)
 END_DAYS = number("d", above=EARLIEST_DAYS, at_most=1e5)
 ROUNDING = number("mag", at_least=0, at_most=1)
 
-SAME_MAGNITUDE = 1e-9
-"""Bounds the rounding error of a magnitude at the cut."""
+SAME_MAGNITUDE = 1e-6
+"""Bounds the rounding error of a magnitude at the cut, single precision included."""
 
 
 def require_window(dataset, name):

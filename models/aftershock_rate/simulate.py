@@ -15,7 +15,7 @@ from scipy.special import ndtr
 from bayesquake.errors import OptionError, SimulationError
 from bayesquake.model.options import accepted, count
 from bayesquake.model.priors import resolved
-from bayesquake.model.simulation import finite_values
+from bayesquake.model.simulation import given_values, require_event_limits
 
 from .dataset import DATA, EARLIEST_DAYS, END_DAYS, MAGNITUDE, ROUNDING
 from .gp import matern32
@@ -91,6 +91,7 @@ def simulate(key, design=None, parameters=None, *, priors=None):
         The design or the parameters have an unknown entry or an impossible value.
     """
     design = DESIGN | accepted("the design", DESIGN_OPTIONS, set(), design or {})
+    require_event_limits(design)
     rng = np.random.default_rng(np.asarray(jax.random.key_data(key)).ravel())
     parameters = draw_parameters(rng, design, priors, parameters or {})
     expected = expected_detected(parameters, design)
@@ -136,7 +137,9 @@ def draw_parameters(rng, design, priors=None, given=None):
     Raises
     ------
     OptionError
-        A given name is not a parameter.
+        A given name is not a parameter, or its value is impossible.
+    SimulationError
+        The prior made a β that is not positive.
     """
     chosen = resolved(PRIORS, priors, "aftershock_rate")
     given = dict(given or {})
@@ -147,12 +150,18 @@ def draw_parameters(rng, design, priors=None, given=None):
             f"choose from {', '.join([*chosen, 'mu'])}"
         )
     lengths = {"mu": (design["knots"],)}
-    given = {name: finite_values(name, x, lengths.get(name, ())) for name, x in given.items()}
+    given = {
+        name: given_values(name, x, lengths.get(name, ()), chosen.get(name))
+        for name, x in given.items()
+    }
     keys = jax.random.split(jax.random.key(int(rng.integers(2**63))), len(chosen))
     values = {
         name: float(prior.distribution().sample(key))
         for (name, prior), key in zip(chosen.items(), keys, strict=True)
     } | given
+    if not values["beta"] > 0:
+        error = OptionError if "beta" in given else SimulationError
+        raise error(f"parameter beta = {float(values['beta'])} must be positive")
     if "mu" in given:
         return {name: values[name] for name in values if name not in PROCESS}
     x = knots_of(design)

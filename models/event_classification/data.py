@@ -16,8 +16,20 @@ import numpy as np
 import xarray as xr
 
 from bayesquake.errors import CatalogError, OptionError
-from bayesquake.io.catalog import count_from, days_after, iso_time, read_catalog
-from bayesquake.io.datasets import checked, load_netcdf, require_attributes, require_variable
+from bayesquake.io.catalog import (
+    count_from,
+    days_after,
+    iso_time,
+    named_as_catalogue,
+    read_catalog,
+)
+from bayesquake.io.datasets import (
+    checked,
+    load_netcdf,
+    require_attributes,
+    require_variable,
+    source_of,
+)
 from bayesquake.model.options import (
     any_of,
     each,
@@ -194,9 +206,8 @@ def read(
     data = load(source, format)
     carried = data if is_event_dataset(data) else None
     if carried is not None:
-        name = carried.attrs.get("source") or "data set"
-        require_attributes(DATA, carried, name)
-        require_variable(DATA, carried, "polygon", name)
+        require_attributes(DATA, carried, source_of(carried))
+        require_variable(DATA, carried, "polygon", source_of(carried))
     settings = {} if carried is None else carried.attrs
     marks = marks or names_of_marks(settings.get("marks", ""))
     m_c = default(completeness_magnitude, settings.get("m_c"))
@@ -267,9 +278,9 @@ def default(value, otherwise):
 def load(source, format):
     """Return the data set in a NetCDF file, and any other source as it is."""
     is_path = isinstance(source, str | os.PathLike)
-    if not is_path or format is not None or Path(source).suffix != ".nc":
+    if not is_path or format is not None or Path(source).suffix.lower() != ".nc":
         return source
-    if not Path(source).is_file():
+    if not os.path.isfile(source):
         raise CatalogError(f"{source} does not exist; give the path of a catalogue file")
     return load_netcdf(source, CatalogError)
 
@@ -277,7 +288,7 @@ def load(source, format):
 def open_catalogue(source, marks, format):
     """Return the catalogue of a source with marks and, where it has them, targets."""
     if isinstance(source, xr.Dataset):
-        source = source.rename({k: v for k, v in CATALOGUE_NAMES.items() if k in source})
+        source = named_as_catalogue(source, CATALOGUE_NAMES)
         if "epoch" in source.attrs:
             source = source.assign_attrs(reference_time=source.attrs["epoch"])
     columns = [mark for mark in marks if mark != "depth"]

@@ -7,9 +7,9 @@ import numpy as np
 import xarray as xr
 
 from bayesquake.errors import CatalogError
-from bayesquake.io.catalog import content_hash
+from bayesquake.io.catalog import content_hash, days_after
 from bayesquake.io.datasets import Schema, Variable
-from bayesquake.model.options import any_of, number, one_of, text
+from bayesquake.model.options import any_of, count, number, one_of, text
 
 from .errors import CatalogTimeError, EmptyWindowError, OutsidePolygonError
 from .region import BEND_KM, is_near, signed_area, simple_polygon
@@ -48,8 +48,8 @@ PLACE = ("projection", "centre_longitude", "centre_latitude", "polygon_origin", 
 
 
 MAXIMUM_DAYS = 1e7
-SAME_MAGNITUDE = 1e-9
-"""Bounds the rounding error of a magnitude at the completeness."""
+SAME_MAGNITUDE = 1e-6
+"""Bounds the rounding error of a magnitude at the completeness, single precision included."""
 
 MAGNITUDE = number("mag", at_least=-5, at_most=10)
 ROUNDING = number("mag", at_least=0, at_most=1)
@@ -71,6 +71,8 @@ def require_targets(dataset, name):
     polygon = simple_polygon(polygon, f"{name}, polygon")
     near = is_near(polygon, dataset["x_km"], dataset["y_km"], BEND_KM if projected else 0.0)
     magnitude = dataset["magnitude"].to_numpy()
+    if epoch := dataset.attrs.get("epoch"):
+        days_after(epoch, epoch)
     conditions = (
         (
             np.append(False, np.diff(time) < 0),
@@ -133,13 +135,30 @@ DATA = Schema(
         "T1": DAYS,
         "m_c": MAGNITUDE,
         "delta_m": ROUNDING,
-        "area_km2": number("km2", above=0, at_most=6e8),
+        "area_km2": number("km2", at_least=1e-6, at_most=6e8),
         "distance": one_of(*DISTANCES),
-        "earth_radius_km": number("km", above=0, at_most=1e5),
+        "earth_radius_km": number("km", at_least=100, at_most=1e5),
         "m_max": MAGNITUDE,
         "marks": any_of(one_of(""), text("names of marks joined by commas")),
+        "epoch": any_of(one_of(""), text("the time (UTC) of t = 0")),
+        "projection": one_of("plane", "laea"),
+        "centre_longitude": number("degrees", at_least=-360, at_most=360, missing=True),
+        "centre_latitude": number("degrees", at_least=-90, at_most=90, missing=True),
+        "polygon_origin": text("where the polygon comes from"),
+        "events_after_end": count(at_least=0),
+        "events_below_completeness": count(at_least=0),
     },
-    defaults={"m_max": np.nan, "marks": ""},
+    defaults={
+        "m_max": np.nan,
+        "marks": "",
+        "epoch": "",
+        "projection": "plane",
+        "centre_longitude": np.nan,
+        "centre_latitude": np.nan,
+        "polygon_origin": "given",
+        "events_after_end": 0,
+        "events_below_completeness": 0,
+    },
     fewest={"vertex": 3, "axis": 2},
     require=require_targets,
     error=CatalogError,

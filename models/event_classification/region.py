@@ -16,6 +16,7 @@ import pandas as pd
 import shapely
 
 from bayesquake.errors import OptionError
+from bayesquake.io.tables import csv_cells
 
 from .errors import PolygonError
 from .projection import near_longitude, to_plane
@@ -289,7 +290,7 @@ def pairs(polygon):
     """Return pairs of numbers as an array (vertex, 2)."""
     try:
         vertices = np.asarray(polygon, float)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         vertices = np.empty(())
     if vertices.ndim == 1 and vertices.size % 2 == 0:
         vertices = vertices.reshape(-1, 2)
@@ -303,27 +304,20 @@ def pairs(polygon):
 
 def read_vertices(path, geographic):
     """Return the vertices (vertex, 2) in a CSV file."""
-    if not path.is_file():
+    if not os.path.isfile(path):
         raise PolygonError(f"{path} does not exist; give the path of a polygon's CSV file")
-    try:
-        table = pd.read_csv(
-            path, dtype=str, na_filter=False, skip_blank_lines=False, skipinitialspace=True
-        )
-    except (pd.errors.ParserError, pd.errors.EmptyDataError, UnicodeDecodeError) as error:
-        raise PolygonError(
-            f"{path} is no CSV file ({str(error).strip()}); write it anew"
-        ) from error
-    table.columns = [str(name).strip().lower() for name in table.columns]
-    table.index += 2
+    table = csv_cells(path, PolygonError)
     wanted = ("longitude", "latitude") if geographic else ("x", "y")
-    names = [next((n for n in COLUMNS[w] if n in table.columns), None) for w in wanted]
-    if None in names:
+    names = [name for w in wanted for name in table.columns if name in COLUMNS[w]]
+    if len(names) > len(wanted):
+        raise PolygonError(f"{path}: the columns {', '.join(names)} say the same; keep one of each")
+    if len(names) < len(wanted):
         coordinates = "longitude and latitude" if geographic else "x_km and y_km"
         raise PolygonError(
             f"{path}, line 1: the catalogue's positions are {coordinates}, and the polygon has no "
             f"such columns but {', '.join(table.columns)}; give it in the catalogue's coordinates"
         )
-    cells = table.loc[(table != "").any(axis=1), names]
+    cells = table[names]
     vertices = cells.apply(pd.to_numeric, errors="coerce")
     bad = ~np.isfinite(vertices.to_numpy(float)).all(axis=1)
     if bad.any():

@@ -12,7 +12,7 @@ import numpy as np
 from bayesquake.errors import OptionError, SimulationError
 from bayesquake.model.options import accepted, any_of, count, flag, number
 from bayesquake.model.priors import resolved
-from bayesquake.model.simulation import finite_values
+from bayesquake.model.simulation import given_values, require_event_limits
 
 from .arrays import prepare, reference_magnitude, sources_in_time
 from .background import make_field
@@ -119,6 +119,7 @@ def simulate(key, design=None, parameters=None, *, priors=None):
         The design or the parameters have an unknown entry or an impossible value.
     """
     design = DESIGN | accepted("the design", DESIGN_OPTIONS, set(), design or {})
+    require_event_limits(design)
     if not design["m_max"] > design["m_c"]:
         raise OptionError(
             f"m_max = {design['m_max']:g} must be above m_c = {design['m_c']:g}; raise it"
@@ -261,15 +262,15 @@ def draw_parameters(rng, design, priors=None, given=None):
     known = (set(names) | set(NATURAL)) - {"branching_ratio"}
     given = dict(given or {})
     size = design["basis_size"] ** 2
-    z = finite_values("z", given.pop("z"), (size,)) if "z" in given else None
+    z = given_values("z", given.pop("z"), (size,)) if "z" in given else None
     if set(given) - known:
         raise OptionError(
             f"there is no parameter {', '.join(sorted(set(given) - known))}; choose from "
             f"{', '.join(sorted(known))}"
         )
-    given = {name: float(finite_values(name, x, ())) for name, x in given.items()}
-    given = sites_of_natural(given, taper=design["taper"])
     chosen = resolved(PRIORS, priors, "event_classification")
+    given = {name: float(given_values(name, x, (), chosen.get(name))) for name, x in given.items()}
+    given = sites_of_natural(given, taper=design["taper"])
     span = design["m_max"] - design["m_c"] + 0.5 * design["delta_m"]
     for _ in range(ATTEMPTS):
         key = jax.random.key(int(rng.integers(2**63)))

@@ -7,6 +7,7 @@ that masked places are finite and add nothing.
 """
 
 import os
+import re
 import warnings
 from pathlib import Path
 from typing import Any
@@ -21,7 +22,9 @@ from bayesquake.io.datasets import (
     load_netcdf,
     nearest_schema,
     require_attributes,
+    source_of,
 )
+from bayesquake.io.units import is_unit
 from bayesquake.model.options import (
     any_of,
     count,
@@ -37,11 +40,12 @@ from bayesquake.model.options import (
 
 from .dataset import LAYOUTS, MOMENT
 from .errors import SpectraError
-from .layout import ATTRIBUTES, FILL, MOMENTS, NOISE_FORM, dimensions_of
+from .layout import ATTRIBUTES, FILL, NOISE_FORM, POWER, dimensions_of
 from .validation import is_log_stack, validate
 
 __all__ = ["LargerEventWarning", "pairs_of", "read", "validate"]
 
+LOGARITHMIC = re.compile(r"\b(dB|ln|log)", re.IGNORECASE)
 KEPT_ATTRIBUTES = ("phase", "window", "tapers", "time_bandwidth")
 
 
@@ -314,7 +318,8 @@ def check_band(minimum_frequency, maximum_frequency):
 def open_source(source):
     """Return the spectra of a table, file or data set as they are."""
     if isinstance(source, xr.Dataset):
-        return source.assign_attrs(source=source.attrs.get("source") or name_of(source))
+        named = source_of(source) if source.attrs.get("source") else name_of(source)
+        return source.assign_attrs(source=named)
     if not isinstance(source, str | os.PathLike):
         raise SpectraError(
             f"spectra cannot be read from {type(source).__name__}; give a CSV or NetCDF file, an "
@@ -330,7 +335,7 @@ def open_source(source):
             f"{source} is neither a .csv nor a .nc file; waveforms need picks, one phase file per "
             "event"
         )
-    if not path.is_file():
+    if not os.path.isfile(path):
         raise SpectraError(f"{path} does not exist; give the path of a file of spectra")
     dataset = load_netcdf(path, SpectraError)
     return dataset.assign_attrs(source=dataset.attrs.get("source") or str(path))
@@ -388,11 +393,12 @@ def complete(dataset):
 
 
 def require_units(dataset):
-    """Require frequencies and moments in the units of the model; powers may have any."""
-    for name in {"freq", "sampling_rate", *MOMENTS} & set(dataset.variables):
+    """Require the units of the model; those of powers may be any, but not logarithmic."""
+    for name in set(ATTRIBUTES) & set(dataset.data_vars) | {"freq"} & set(dataset.coords):
         unit = ATTRIBUTES[name]["units"]
-        given = dataset[name].attrs.get("units", unit)
-        if given not in (unit, "1"):
+        given = str(dataset[name].attrs.get("units", unit))
+        linear = unit == POWER["units"] and not LOGARITHMIC.search(given)
+        if not (linear or is_unit(given, unit)):
             raise SpectraError(f"{name} is given in {given!r}; convert it to {unit!r}")
 
 
@@ -440,7 +446,10 @@ def labels(dataset, dimension):
     if dimension not in dataset.coords:
         return [str(index) for index in range(dataset.sizes[dimension])]
     values = dataset[dimension].to_numpy()
-    names = [value.decode() if isinstance(value, bytes) else str(value) for value in values]
+    names = [
+        value.decode(errors="replace") if isinstance(value, bytes) else str(value)
+        for value in values
+    ]
     if len(set(names)) < len(names):
         twice = next(name for name in names if names.count(name) > 1)
         raise SpectraError(f"{dimension} {twice} occurs twice; give every {dimension} its own name")

@@ -1,6 +1,15 @@
 """The variables of the two layouts of spectra: units, meanings, and what stands where masked."""
 
-__all__ = ["ATTRIBUTES", "EVENTS", "FILL", "MOMENTS", "NOISE_FORM", "PAIRS", "dimensions_of"]
+__all__ = [
+    "ATTRIBUTES",
+    "EVENTS",
+    "FILL",
+    "MOMENTS",
+    "NOISE_FORM",
+    "PAIRS",
+    "POWER",
+    "dimensions_of",
+]
 
 POWER = {"units": "counts2/Hz"}
 DEGREES = {"units": "1"}

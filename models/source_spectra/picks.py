@@ -7,6 +7,7 @@ from 0 (best) to 4; a blank one is 0. A line that holds nothing but a small numb
 ends the event.
 """
 
+import os
 import re
 import warnings
 from pathlib import Path
@@ -67,7 +68,7 @@ def read_picks(path):
         A station is given more than once.
     """
     path = Path(path)
-    if not path.is_file():
+    if not os.path.isfile(path):
         raise SpectraError(f"{path} does not exist; give the path of a hypo71 phase file")
     try:
         lines = path.read_text(encoding="ascii").splitlines()

@@ -14,7 +14,7 @@ from bayesquake.errors import OptionError
 from bayesquake.io.catalog import content_hash
 from bayesquake.model.options import accepted, any_of, count, flag, number, one_of
 from bayesquake.model.priors import resolved
-from bayesquake.model.simulation import finite_values
+from bayesquake.model.simulation import given_values
 
 from .dataset import MOMENT
 from .priors import PRIORS
@@ -268,7 +268,7 @@ def _values(key, design, given, priors):
     keys = dict(zip(priors, jax.random.split(key, len(priors)), strict=True))
     values = {
         name: (
-            finite_values(name, given[name], shape)
+            given_values(name, given[name], shape, chosen[name])
             if name in given
             else np.asarray(priors[name].sample(keys[name], shape))
         )

@@ -4,6 +4,7 @@ Convention: one row per pair, trace and frequency. All pairs share the sorted un
 frequencies; a pair or trace without a row at one of them is masked there.
 """
 
+import os
 from pathlib import Path
 from typing import Any
 
@@ -79,7 +80,7 @@ def read_table(path):
 
 def read_cells(path):
     """Return the table as stripped strings, indexed by line number."""
-    if not path.is_file():
+    if not os.path.isfile(path):
         raise SpectraError(f"{path} does not exist; give the path of a CSV table of spectra")
     try:
         cells = pd.read_csv(

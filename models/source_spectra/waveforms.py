@@ -8,6 +8,7 @@ tapered energy and are correlated.
 
 import functools
 import math
+import os
 import warnings
 from collections import defaultdict
 from pathlib import Path
@@ -247,6 +248,12 @@ def check_events(sources, picks, events, origin_times):
         raise SpectraError(
             "spectral ratios need the waveforms of at least two events; give a list of files"
         )
+    for index, source in enumerate(sources):
+        if not isinstance(source, str | os.PathLike | obspy.Stream):
+            raise SpectraError(
+                f"the waveforms of event {index + 1} are {type(source).__name__}; give a file or "
+                "an obspy.Stream"
+            )
     given = {"picks": picks, "events": events, "origin_times": origin_times}
     for option, values in given.items():
         if values is not None and len(values) != len(sources):
