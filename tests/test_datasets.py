@@ -79,7 +79,7 @@ def test_the_reader_takes_the_options_of_its_function_and_a_format():
         ("depth\n3\n", r"has no column magnitude \(or mag\), only depth; add it"),
         ("mag,magnitude\n3,3\n", "more than one column gives the magnitude"),
         ("mag,mag\n3,3\n", "more than one column gives the magnitude"),
-        ("mag\n", "a header but no events"),
+        ("mag\n", "a header but no rows"),
         ("mag\n3,4\n", "line 2: the row has more cells"),
     ],
 )

@@ -167,6 +167,6 @@ def csv_cells(path, error):
     table = table.fillna("").apply(lambda column: column.str.strip())
     table = table[(table != "").any(axis=1)]
     if table.empty:
-        raise error(f"{path} has a header but no events; add one row per event")
+        raise error(f"{path} has a header but no rows; add one for each")
     table.columns = header
     return table

@@ -480,7 +480,7 @@ def test_a_polygon_that_is_not_simple_is_refused(tmp_path, polygon, message):
     ("text", "message"),
     [
         (None, "does not exist"),
-        ("", "is no CSV file"),
+        ("", "a header but no rows"),
         ("latitude,longitude\n1,2\n", "line 1: .*no such columns but latitude, longitude"),
         ("x_km,y_km\n0,0\n9,zero\n9,9\n", "line 3: '9, zero' is no vertex"),
         ("x_km,y_km\n0,0\n9,9\n", "2 different vertices"),
