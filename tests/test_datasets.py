@@ -17,6 +17,7 @@ from bayesquake.io.datasets import (
     reader,
     table_reader,
 )
+from bayesquake.io.units import is_unit
 from bayesquake.model.options import number, options_of, takes
 
 DATA = Schema(
@@ -121,6 +122,65 @@ def test_a_schema_alone_makes_a_reader_whose_options_are_its_attributes(tmp_path
     assert plain(path, magnitude_rounding=0.1).identical(read(path))
     with pytest.raises(OptionError, match="read needs magnitude_rounding, a number of at least 0"):
         plain(path)
+
+
+STATION = {"slowness": Variable("s/km", "slowness", ("station",), low=0, also=("u",))}
+LAYERS = Schema(
+    {
+        "speed": Variable("km/s", "speed", ("layer",), low=0),
+        "density": Variable("g/cm3", "density", ("layer",), low=0, optional=True, also=("rho",)),
+    }
+)
+
+
+def test_a_variable_that_is_optional_is_checked_where_it_is(tmp_path):
+    bare = labelled(LAYERS, {"speed": [5.0, 6.0]})
+    whole = labelled(LAYERS, {"speed": [5.0, 6.0], "density": [2.6, 2.9]})
+    assert set(bare) == {"speed"}
+    assert bare.attrs["content_hash"] != whole.attrs["content_hash"]
+    assert checked(LAYERS, bare).identical(bare)
+    with pytest.raises(DatasetError, match=r"layer 1: density = -2\.9"):
+        checked(LAYERS, whole.assign(density=("layer", [2.6, -2.9])))
+    read_layers = table_reader(LAYERS)
+    for text, expected in {"speed\n5\n6\n": bare, "speed,rho\n5,2.6\n6,2.9\n": whole}.items():
+        again = read_layers(csv(tmp_path, text))
+        assert again.attrs["content_hash"] == expected.attrs["content_hash"]
+
+
+def test_of_two_layouts_the_nearest_is_asked_for():
+    @prepared(LAYERS, Schema(STATION))
+    def speeds(dataset):
+        return dataset["speed"].to_numpy() if "speed" in dataset else 1 / dataset["slowness"]
+
+    assert speeds(labelled(LAYERS, {"speed": [5.0]})).tolist() == [5.0]
+    assert speeds(labelled(Schema(STATION), {"slowness": [0.25]})).to_numpy().tolist() == [4.0]
+    with pytest.raises(DatasetError, match="slowness = -1 is no finite number of s/km"):
+        speeds(labelled(Schema(STATION), {"slowness": [-1.0]}))
+
+
+@pytest.mark.parametrize(
+    ("given", "unit"),
+    [
+        ("degrees_E", "degrees_east"),
+        ("degree_north", "degrees_north"),
+        ("Kilometres", "km"),
+        ("hertz", "Hz"),
+        ("Nm", "N m"),
+        ("Days", "d"),
+        ("1", "km"),
+        ("", "s"),
+    ],
+)
+def test_a_unit_is_known_by_its_spellings(given, unit):
+    assert is_unit(given, unit)
+    assert not is_unit(given, "furlong") or given in ("", "1")
+
+
+@pytest.mark.parametrize(
+    ("given", "unit"), [("m", "km"), ("kHz", "Hz"), ("rad", "degrees_east"), ("dyn cm", "N m")]
+)
+def test_another_unit_is_another_unit(given, unit):
+    assert not is_unit(given, unit)
 
 
 POISON = {

@@ -245,8 +245,9 @@ def require_attributes(schema, dataset, name="data set"):
     Exception
         Of the schema's kind.
     """
-    for attribute in set(schema.attributes) & set(dataset.attrs):
-        option = schema.attributes[attribute]
+    for attribute, option in schema.attributes.items():
+        if attribute not in dataset.attrs:
+            continue
         try:
             option.checked(f"attribute {attribute}", dataset.attrs[attribute])
         except OptionError as problem:

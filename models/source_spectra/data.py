@@ -394,7 +394,7 @@ def complete(dataset):
 
 def require_units(dataset):
     """Require the units of the model; those of powers may be any, but not logarithmic."""
-    for name in set(ATTRIBUTES) & set(dataset.data_vars) | {"freq"} & set(dataset.coords):
+    for name in (name for name in ATTRIBUTES if name in dataset.variables):
         unit = ATTRIBUTES[name]["units"]
         given = str(dataset[name].attrs.get("units", unit))
         linear = unit == POWER["units"] and not LOGARITHMIC.search(given)
