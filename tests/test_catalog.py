@@ -253,7 +253,7 @@ def test_comments_quotes_and_a_byte_order_mark_do_no_harm(tmp_path):
     ("text", "message"),
     [
         ("", "is empty"),
-        ("t_days,mag\n", "no events"),
+        ("t_days,mag\n", "no rows"),
         ("t_days,size\n1,2\n", "no column mag"),
         ("day,mag\n1,2\n", "no column t_days or time_utc"),
         ("1,2\n3,4\n", "no column t_days or time_utc and no column mag"),
