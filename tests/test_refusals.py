@@ -343,6 +343,13 @@ def test_a_path_that_no_file_can_have_is_refused(name):
     assert is_refused(load_model(name).read, "x" * 5000 + ".nc")
 
 
+def test_a_source_that_is_no_text_stops_no_door(problem):
+    model, dataset, _ = problem
+    for source in (np.array([1, 2]), 3):
+        model.read(dataset.assign_attrs(source=source))
+        model.prepare(dataset.assign_attrs(source=source))
+
+
 def test_attributes_that_the_model_only_hands_on_are_checked():
     model = load_model("event_classification")
     dataset = model.read(CATALOGUE, **READERS[model.name])

@@ -29,6 +29,7 @@ __all__ = [
     "iso_time",
     "named_as_catalogue",
     "read_catalog",
+    "source_of",
     "utc_times",
 ]
 
@@ -139,6 +140,12 @@ def named_as_catalogue(dataset, names):
     return dataset.rename(given)
 
 
+def source_of(dataset, otherwise="data set"):
+    """Return what a data set says it comes from."""
+    source = getattr(dataset, "attrs", {}).get("source")
+    return source if isinstance(source, str) and source else otherwise
+
+
 def describe_event(catalogue, index):
     """Say where an event stands, as in ``kobe.csv, line 17``.
 
@@ -153,7 +160,7 @@ def describe_event(catalogue, index):
     -------
     str
     """
-    name = catalogue.attrs.get("source") or "data set"
+    name = source_of(catalogue)
     if "row" not in catalogue.coords:
         return f"{name}, {INDEX} {int(index)}"
     row = catalogue["row"]
@@ -525,7 +532,7 @@ def _from_dataset(dataset, columns, optional):
         rows=(rows.attrs.get("long_name", INDEX), rows.to_numpy()),
         reference_time=dataset.attrs.get("reference_time", ""),
         time_origin=dataset.attrs.get("time_origin", "file"),
-        source=source if isinstance(source := dataset.attrs.get("source", ""), str) else "",
+        source=source_of(dataset, otherwise=""),
     )
 
 

@@ -27,7 +27,7 @@ import pandas as pd
 import xarray as xr
 
 from bayesquake.errors import BayesquakeError, DatasetError, OptionError
-from bayesquake.io.catalog import content_hash
+from bayesquake.io.catalog import content_hash, source_of
 from bayesquake.io.tables import Table, csv_cells, kind
 from bayesquake.io.units import is_unit
 from bayesquake.model.options import Option, any_of, checked_options, takes, text
@@ -39,11 +39,11 @@ __all__ = [
     "labelled",
     "load_netcdf",
     "nearest_schema",
+    "opened_netcdf",
     "prepared",
     "reader",
     "require_attributes",
     "require_variable",
-    "source_of",
     "table_reader",
 ]
 
@@ -391,12 +391,6 @@ def _shape(variable):
     return f"{kind(variable.unit, variable.low, variable.high)}{by}"
 
 
-def source_of(dataset):
-    """Return what a data set says it comes from."""
-    source = getattr(dataset, "attrs", {}).get("source")
-    return source if isinstance(source, str) and source else "data set"
-
-
 def _opened(schema, source, format, event):
     """Return a table or a data set, and what to call it."""
     if isinstance(source, xr.Dataset):
@@ -491,6 +485,30 @@ def load_netcdf(path, error):
         raise error(
             f"{path} is no NetCDF file that xarray reads ({problem}); write it again"
         ) from problem
+
+
+def opened_netcdf(source, format, error):
+    """Return the data set in a NetCDF file, and any other source as it is.
+
+    Parameters
+    ----------
+    source : object
+    format : str or None
+        Of an event file; a path with one is left as it is.
+    error : type
+        Exception to raise.
+
+    Raises
+    ------
+    Exception
+        Of that type: there is no such file, or xarray cannot read it.
+    """
+    is_path = isinstance(source, str | os.PathLike)
+    if not is_path or format is not None or Path(source).suffix.lower() != ".nc":
+        return source
+    if not os.path.isfile(source):
+        raise error(f"{source} does not exist; give the path of a file")
+    return load_netcdf(source, error)
 
 
 def _dims(schema):

@@ -22,6 +22,7 @@ import numpy as np
 from bayesquake.errors import OptionError, with_nearest
 
 __all__ = [
+    "LARGEST_DAYS",
     "Option",
     "accepted_by",
     "any_of",

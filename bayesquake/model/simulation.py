@@ -7,12 +7,13 @@ import jax.numpy as jnp
 import numpy as np
 
 from bayesquake.errors import OptionError, SimulationError, with_nearest
-from bayesquake.model.options import accepted_by, checked_options
+from bayesquake.model.options import accepted, accepted_by, checked_options
 from bayesquake.model.priors import LARGEST_VALUE, resolve_priors
 
 __all__ = [
     "ATTEMPTS",
     "calibrated_by",
+    "checked_design",
     "given_values",
     "replicated",
     "require_event_limits",
@@ -102,6 +103,17 @@ def given_values(site, value, shape, prior=None):
     if lowest == 0 and not (values > 0).all():
         raise OptionError(f"parameter {site} = {value!r:.80} must be positive")
     return values
+
+
+def checked_design(defaults, declared, changes):
+    """Return a design with changes, each of the declared type and range.
+
+    Raises
+    ------
+    OptionError
+        A change is to an unknown entry, or impossible.
+    """
+    return {**defaults, **accepted("the design", declared, set(), changes or {})}
 
 
 def require_event_limits(design):

@@ -5,9 +5,7 @@ Convention: t is in days after the main shock, which is itself no event; the win
 """
 
 import numbers
-import os
 import warnings
-from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
@@ -21,19 +19,13 @@ from bayesquake.io.catalog import (
     iso_time,
     named_as_catalogue,
     read_catalog,
+    source_of,
 )
-from bayesquake.io.datasets import checked, load_netcdf, require_attributes, source_of
+from bayesquake.io.datasets import checked, opened_netcdf, require_attributes
+from bayesquake.io.magnitudes import MAGNITUDE, ROUNDING, SAME_MAGNITUDE
 from bayesquake.model.options import any_of, flag, moment, number, one_of, takes, text
 
-from .dataset import (
-    DATA,
-    EARLIEST_DAYS,
-    END_DAYS,
-    FEWEST_EVENTS,
-    MAGNITUDE,
-    ROUNDING,
-    SAME_MAGNITUDE,
-)
+from .dataset import DATA, EARLIEST_DAYS, END_DAYS, FEWEST_EVENTS
 
 __all__ = ["SecondMainShockWarning", "detect_rounding", "find_sentinel", "read"]
 
@@ -185,7 +177,7 @@ def read(
         "events_after_end": after + int(window.get("events_after_end", 0)),
     }
     dataset.attrs["content_hash"] = window_hash(events, dataset.attrs)
-    return checked(DATA, dataset, dataset.attrs["source"] or "data set")
+    return checked(DATA, dataset, source_of(dataset))
 
 
 def window_hash(events, window):
@@ -196,11 +188,7 @@ def window_hash(events, window):
 
 def open_source(source, format):
     """Return the catalogue, and the attributes of its window if it has been cut before."""
-    is_path = isinstance(source, str | os.PathLike)
-    if is_path and format is None and Path(source).suffix.lower() == ".nc":
-        if not os.path.isfile(source):
-            raise CatalogError(f"{source} does not exist; give the path of a catalogue file")
-        source = load_netcdf(source, CatalogError)
+    source = opened_netcdf(source, format, CatalogError)
     if not isinstance(source, xr.Dataset):
         return read_catalog(source, format=format), {}
     catalogue = read_catalog(named_as_catalogue(source, {"t": "time", "mag": "magnitude"}))
@@ -249,7 +237,7 @@ def check_sorted(catalogue):
 
 def check_inside(window, catalogue, main_shock_time, end_days, completeness_magnitude):
     """Require that a data set cut before fits its window, and is not asked to widen it."""
-    T, Mc, name = window["T"], window["Mc"], catalogue.attrs["source"] or "data set"
+    T, Mc, name = window["T"], window["Mc"], source_of(catalogue)
     time = catalogue["time"].to_numpy()
     if main_shock_time is not None:
         raise OptionError(

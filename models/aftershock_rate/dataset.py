@@ -7,16 +7,21 @@ import numpy as np
 
 from bayesquake.errors import CatalogError
 from bayesquake.io.datasets import Schema, Variable
+from bayesquake.io.magnitudes import (
+    LARGEST_MAGNITUDE,
+    MAGNITUDE,
+    ROUNDING,
+    SAME_MAGNITUDE,
+    SMALLEST_MAGNITUDE,
+)
 from bayesquake.model.options import number
 
 __all__ = [
+    "CUT",
     "DATA",
     "EARLIEST_DAYS",
     "END_DAYS",
     "FEWEST_EVENTS",
-    "MAGNITUDE",
-    "ROUNDING",
-    "SAME_MAGNITUDE",
 ]
 
 EARLIEST_DAYS = 1e-4
@@ -24,13 +29,9 @@ EARLIEST_DAYS = 1e-4
 
 FEWEST_EVENTS = 10
 
-MAGNITUDES = {"at_least": -5.0, "at_most": 10.0}
-MAGNITUDE = number("mag", **MAGNITUDES)
 END_DAYS = number("d", above=EARLIEST_DAYS, at_most=1e5)
-ROUNDING = number("mag", at_least=0, at_most=1)
-
-SAME_MAGNITUDE = 1e-6
-"""Bounds the rounding error of a magnitude at the cut, single precision included."""
+CUT = number("mag", at_least=SMALLEST_MAGNITUDE, at_most=LARGEST_MAGNITUDE, missing=True)
+"""NaN stands for no cut."""
 
 
 def require_window(dataset, name):
@@ -60,12 +61,12 @@ def require_window(dataset, name):
 DATA = Schema(
     {
         "t": Variable("d", "time after the main shock", low=0.0),
-        "mag": Variable("mag", "magnitude", low=-5.0, high=10.0),
+        "mag": Variable("mag", "magnitude", low=SMALLEST_MAGNITUDE, high=LARGEST_MAGNITUDE),
     },
     attributes={
         "M0": MAGNITUDE,
         "T": END_DAYS,
-        "Mc": number("mag", **MAGNITUDES, missing=True),
+        "Mc": CUT,
         "delta_m": ROUNDING,
     },
     fewest={"event": FEWEST_EVENTS},

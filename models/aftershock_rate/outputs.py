@@ -8,11 +8,12 @@ import numpy as np
 import xarray as xr
 
 from bayesquake.errors import OptionError
+from bayesquake.io.magnitudes import MAGNITUDE
 from bayesquake.model.capabilities import Folds
 from bayesquake.model.options import any_of, each, takes
 from bayesquake.physics.detection_function import detection_probability, magnitude_cdf
 
-from .dataset import END_DAYS, MAGNITUDE
+from .dataset import END_DAYS
 from .forecast import log_expected_count
 from .grid import interpolate, time_bins
 from .likelihood import (

@@ -13,11 +13,12 @@ import xarray as xr
 from scipy.special import ndtr
 
 from bayesquake.errors import OptionError, SimulationError
-from bayesquake.model.options import accepted, count
+from bayesquake.io.magnitudes import MAGNITUDE, ROUNDING
+from bayesquake.model.options import count
 from bayesquake.model.priors import resolved
-from bayesquake.model.simulation import given_values, require_event_limits
+from bayesquake.model.simulation import checked_design, given_values, require_event_limits
 
-from .dataset import DATA, EARLIEST_DAYS, END_DAYS, MAGNITUDE, ROUNDING
+from .dataset import CUT, EARLIEST_DAYS, END_DAYS
 from .gp import matern32
 from .priors import PRIORS
 
@@ -45,7 +46,7 @@ DESIGN = {
 DESIGN_OPTIONS = {
     "M0": MAGNITUDE,
     "T": END_DAYS,
-    "completeness_magnitude": DATA.attributes["Mc"],
+    "completeness_magnitude": CUT,
     "magnitude_rounding": ROUNDING,
     "knots": count(at_least=8, at_most=10_000),
     "minimum_events": count(at_least=0),
@@ -90,7 +91,7 @@ def simulate(key, design=None, parameters=None, *, priors=None):
     OptionError
         The design or the parameters have an unknown entry or an impossible value.
     """
-    design = DESIGN | accepted("the design", DESIGN_OPTIONS, set(), design or {})
+    design = checked_design(DESIGN, DESIGN_OPTIONS, design)
     require_event_limits(design)
     rng = np.random.default_rng(np.asarray(jax.random.key_data(key)).ravel())
     parameters = draw_parameters(rng, design, priors, parameters or {})

@@ -6,10 +6,11 @@ import numpy as np
 
 from bayesquake.errors import CatalogError, OptionError
 from bayesquake.io.datasets import prepared
+from bayesquake.io.magnitudes import MAGNITUDE
 from bayesquake.model.options import any_of, count, flag, one_of, takes
 
 from .background import make_density, make_field
-from .dataset import DATA, MAGNITUDE
+from .dataset import DATA
 from .pairs import Events, tile_size
 from .region import is_near
 from .triggering import Tapered

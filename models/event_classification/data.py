@@ -22,14 +22,10 @@ from bayesquake.io.catalog import (
     iso_time,
     named_as_catalogue,
     read_catalog,
-)
-from bayesquake.io.datasets import (
-    checked,
-    load_netcdf,
-    require_attributes,
-    require_variable,
     source_of,
 )
+from bayesquake.io.datasets import checked, opened_netcdf, require_attributes, require_variable
+from bayesquake.io.magnitudes import MAGNITUDE, ROUNDING, SAME_MAGNITUDE
 from bayesquake.model.options import (
     any_of,
     each,
@@ -47,9 +43,6 @@ from .dataset import (
     DATA,
     DISTANCES,
     EARTH_RADIUS_KM,
-    MAGNITUDE,
-    ROUNDING,
-    SAME_MAGNITUDE,
     event_dataset,
     is_event_dataset,
 )
@@ -203,7 +196,7 @@ def read(
         The value of an option makes no sense.
     """
     marks = names_of_marks(marks)
-    data = load(source, format)
+    data = opened_netcdf(source, format, CatalogError)
     carried = data if is_event_dataset(data) else None
     if carried is not None:
         require_attributes(DATA, carried, source_of(carried))
@@ -273,16 +266,6 @@ def read(
 def default(value, otherwise):
     """Return a value, or another where it is None."""
     return otherwise if value is None else value
-
-
-def load(source, format):
-    """Return the data set in a NetCDF file, and any other source as it is."""
-    is_path = isinstance(source, str | os.PathLike)
-    if not is_path or format is not None or Path(source).suffix.lower() != ".nc":
-        return source
-    if not os.path.isfile(source):
-        raise CatalogError(f"{source} does not exist; give the path of a catalogue file")
-    return load_netcdf(source, CatalogError)
 
 
 def open_catalogue(source, marks, format):

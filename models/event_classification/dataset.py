@@ -9,7 +9,14 @@ import xarray as xr
 from bayesquake.errors import CatalogError
 from bayesquake.io.catalog import content_hash, days_after
 from bayesquake.io.datasets import Schema, Variable
-from bayesquake.model.options import any_of, count, number, one_of, text
+from bayesquake.io.magnitudes import (
+    LARGEST_MAGNITUDE,
+    MAGNITUDE,
+    ROUNDING,
+    SAME_MAGNITUDE,
+    SMALLEST_MAGNITUDE,
+)
+from bayesquake.model.options import LARGEST_DAYS, any_of, count, number, one_of, text
 
 from .errors import CatalogTimeError, EmptyWindowError, OutsidePolygonError
 from .region import BEND_KM, is_near, signed_area, simple_polygon
@@ -19,9 +26,6 @@ __all__ = [
     "DATA",
     "DISTANCES",
     "EARTH_RADIUS_KM",
-    "MAGNITUDE",
-    "MAXIMUM_DAYS",
-    "ROUNDING",
     "WINDOW",
     "event_dataset",
     "is_event_dataset",
@@ -47,13 +51,7 @@ WINDOW = ("T0", "T1", "m_c", "delta_m")
 PLACE = ("projection", "centre_longitude", "centre_latitude", "polygon_origin", "area_km2")
 
 
-MAXIMUM_DAYS = 1e7
-SAME_MAGNITUDE = 1e-6
-"""Bounds the rounding error of a magnitude at the completeness, single precision included."""
-
-MAGNITUDE = number("mag", at_least=-5, at_most=10)
-ROUNDING = number("mag", at_least=0, at_most=1)
-DAYS = number("d", at_least=-MAXIMUM_DAYS, at_most=MAXIMUM_DAYS)
+DAYS = number("d", at_least=-LARGEST_DAYS, at_most=LARGEST_DAYS)
 
 
 def require_targets(dataset, name):
@@ -117,10 +115,10 @@ def plane(meaning, *dims):
 
 DATA = Schema(
     {
-        "time_days": Variable("d", "origin time", low=-MAXIMUM_DAYS, high=MAXIMUM_DAYS),
+        "time_days": Variable("d", "origin time", low=-LARGEST_DAYS, high=LARGEST_DAYS),
         "x_km": plane("plane coordinate x of the epicentre", "event"),
         "y_km": plane("plane coordinate y of the epicentre", "event"),
-        "magnitude": Variable("mag", "magnitude", low=-5, high=10),
+        "magnitude": Variable("mag", "magnitude", low=SMALLEST_MAGNITUDE, high=LARGEST_MAGNITUDE),
         "target": Variable("1", "whether the event is a target (1) or history (0)", low=0, high=1),
         "longitude": Variable(
             "degrees_east", "longitude", low=-360, high=360, missing=True, optional=True

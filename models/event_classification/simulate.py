@@ -10,15 +10,16 @@ import jax
 import numpy as np
 
 from bayesquake.errors import OptionError, SimulationError
-from bayesquake.model.options import accepted, any_of, count, flag, number
+from bayesquake.io.magnitudes import MAGNITUDE, ROUNDING
+from bayesquake.model.options import any_of, count, flag, number
 from bayesquake.model.priors import resolved
-from bayesquake.model.simulation import given_values, require_event_limits
+from bayesquake.model.simulation import checked_design, given_values, require_event_limits
 
 from .arrays import prepare, reference_magnitude, sources_in_time
 from .background import make_field
 from .branching import as_population, descend, joined, magnitudes
 from .classification import roots
-from .dataset import MAGNITUDE, ROUNDING, event_dataset
+from .dataset import event_dataset
 from .errors import SupercriticalError
 from .immigrants import background_events
 from .model import log_subcritical
@@ -118,7 +119,7 @@ def simulate(key, design=None, parameters=None, *, priors=None):
     OptionError
         The design or the parameters have an unknown entry or an impossible value.
     """
-    design = DESIGN | accepted("the design", DESIGN_OPTIONS, set(), design or {})
+    design = checked_design(DESIGN, DESIGN_OPTIONS, design)
     require_event_limits(design)
     if not design["m_max"] > design["m_c"]:
         raise OptionError(

@@ -16,13 +16,12 @@ import numpy as np
 import xarray as xr
 
 from bayesquake.errors import OptionError
-from bayesquake.io.catalog import content_hash
+from bayesquake.io.catalog import content_hash, source_of
 from bayesquake.io.datasets import (
-    checked,
     load_netcdf,
     nearest_schema,
     require_attributes,
-    source_of,
+    require_variable,
 )
 from bayesquake.io.units import is_unit
 from bayesquake.model.options import (
@@ -221,7 +220,10 @@ def read(
             f"{', '.join(dataset['trace'].to_numpy())}; widen the band"
         )
     validate(dataset)
-    dataset = checked(nearest_schema(LAYOUTS, dataset), dataset, dataset.attrs["source"])
+    schema = nearest_schema(LAYOUTS, dataset)
+    for name in schema.variables:
+        if name in dataset:
+            require_variable(schema, dataset, name, dataset.attrs["source"])
     if not set(NOISE_FORM) <= set(dataset):
         dataset = dataset.drop_vars(NOISE_FORM, errors="ignore")
     values = [dataset[name] for name in ATTRIBUTES if name in dataset.data_vars]
@@ -318,8 +320,7 @@ def check_band(minimum_frequency, maximum_frequency):
 def open_source(source):
     """Return the spectra of a table, file or data set as they are."""
     if isinstance(source, xr.Dataset):
-        named = source_of(source) if source.attrs.get("source") else name_of(source)
-        return source.assign_attrs(source=named)
+        return source.assign_attrs(source=source_of(source, otherwise=name_of(source)))
     if not isinstance(source, str | os.PathLike):
         raise SpectraError(
             f"spectra cannot be read from {type(source).__name__}; give a CSV or NetCDF file, an "
@@ -338,7 +339,7 @@ def open_source(source):
     if not os.path.isfile(path):
         raise SpectraError(f"{path} does not exist; give the path of a file of spectra")
     dataset = load_netcdf(path, SpectraError)
-    return dataset.assign_attrs(source=dataset.attrs.get("source") or str(path))
+    return dataset.assign_attrs(source=source_of(dataset, otherwise=str(path)))
 
 
 def complete(dataset):

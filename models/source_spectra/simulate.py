@@ -12,9 +12,9 @@ import xarray as xr
 
 from bayesquake.errors import OptionError
 from bayesquake.io.catalog import content_hash
-from bayesquake.model.options import accepted, any_of, count, flag, number, one_of
+from bayesquake.model.options import any_of, count, flag, number, one_of
 from bayesquake.model.priors import resolved
-from bayesquake.model.simulation import given_values
+from bayesquake.model.simulation import checked_design, given_values
 
 from .dataset import MOMENT
 from .priors import PRIORS
@@ -227,7 +227,7 @@ def draw_log_ratio(rng, loc, nu1, nu2):
 
 
 def _checked_design(changes):
-    design = DESIGN | accepted("the design", DESIGN_OPTIONS, set(), changes or {})
+    design = checked_design(DESIGN, DESIGN_OPTIONS, changes)
     if not design["lowest_frequency"] < design["highest_frequency"]:
         raise OptionError(
             f"highest_frequency = {design['highest_frequency']:g} Hz must be above "
