@@ -1,0 +1,1 @@
+"""Travel times of first arrivals, in layers and in three dimensions, with their derivatives."""
