@@ -205,16 +205,12 @@ def _relative_velocities(thickness, velocity):
 
 
 def _ray_distance(q, thickness, velocity):
-    """Return X(q), shape (...,)."""
+    """Return X(q) and X'(q), each of shape (...,)."""
     _, _, r, b = _relative_velocities(thickness, velocity)
     q = q[..., None]
-    return jnp.sum(thickness * r * q / jnp.sqrt(1 + q**2 * b), axis=-1)
-
-
-def _ray_spreading(q, thickness, velocity):
-    """Return X'(q), shape (...,)."""
-    _, _, r, b = _relative_velocities(thickness, velocity)
-    return jnp.sum(thickness * r * (1 + q[..., None] ** 2 * b) ** -1.5, axis=-1)
+    stretch = jax.lax.rsqrt(1 + q**2 * b)
+    slope = thickness * r * stretch
+    return jnp.sum(slope * q, axis=-1), jnp.sum(slope * stretch**2, axis=-1)
 
 
 @jax.custom_jvp
@@ -223,15 +219,15 @@ def _ray_tangent(distance, thickness, velocity):
     _, _, r, b = _relative_velocities(thickness, velocity)
     fastest = b <= 0
     straight = distance / jnp.sum(thickness * r, axis=-1)
-    reach = jnp.sum(
-        jnp.where(fastest, 0.0, thickness * r / jnp.sqrt(jnp.where(fastest, 1.0, b))), -1
-    )
-    grazing = (distance - reach) / jnp.sum(jnp.where(fastest, thickness, 0.0), axis=-1)
-    q = jnp.maximum(straight, grazing)
-    for _ in range(NEWTON_STEPS):
-        misfit = distance - _ray_distance(q, thickness, velocity)
-        q = q + misfit / _ray_spreading(q, thickness, velocity)
-    return q
+    slower = jnp.where(fastest, 0.0, thickness * r * jax.lax.rsqrt(jnp.where(fastest, 1.0, b)))
+    in_fastest = jnp.sum(jnp.where(fastest, thickness, 0.0), axis=-1)
+    below = jnp.maximum(straight, (distance - jnp.sum(slower, axis=-1)) / in_fastest)
+
+    def newton(_, q):
+        reached, spreading = _ray_distance(q, thickness, velocity)
+        return q + (distance - reached) / spreading
+
+    return jax.lax.fori_loop(0, NEWTON_STEPS, newton, below)
 
 
 @_ray_tangent.defjvp
@@ -239,8 +235,10 @@ def _ray_tangent_jvp(primals, tangents):
     """Differentiate X(q(d, h, v), h, v) = d."""
     distance, thickness, velocity = primals
     q = _ray_tangent(distance, thickness, velocity)
-    _, moved = jax.jvp(lambda h, v: _ray_distance(q, h, v), (thickness, velocity), tangents[1:])
-    return q, (tangents[0] - moved) / _ray_spreading(q, thickness, velocity)
+    (_, spreading), (moved, _) = jax.jvp(
+        lambda h, v: _ray_distance(q, h, v), (thickness, velocity), tangents[1:]
+    )
+    return q, (tangents[0] - moved) / spreading
 
 
 def _slownesses(distance, thickness, velocity):
