@@ -1,0 +1,202 @@
+"""Sweeps over a grid in which all nodes of a diagonal plane are taken at once.
+
+A sweep runs from one corner of the grid to the opposite one, over the planes of nodes
+``(i, j, k)`` with ``i + j + k`` equal to the level, counted along the sweep. Neighbours
+one and two steps upwind lie on the two levels before a node's own, so that a level is one
+array operation. A plane is an array of shape ``(ny, nz)``: its node ``[j, k]`` has
+``i = level - j - k``, which may lie outside the grid.
+
+Neighbours are named by the steps upwind along each axis, such as ``(1, 0, 0)``; together
+these are one or two.
+"""
+
+import itertools
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+__all__ = [
+    "ASIDE",
+    "DOUBLE",
+    "OCTANTS",
+    "SINGLE",
+    "Nodes",
+    "octant_of",
+    "sweep_backward",
+    "sweep_forward",
+    "upwind",
+]
+
+OCTANTS = np.array(
+    [
+        [False, False, False],
+        [True, True, True],
+        [False, True, True],
+        [True, False, False],
+        [True, False, True],
+        [False, True, False],
+        [True, True, False],
+        [False, False, True],
+    ]
+)
+"""Axes along which each sweep of a cycle runs backwards; each is followed by its opposite."""
+
+SINGLE = ((1, 0, 0), (0, 1, 0), (0, 0, 1))
+DOUBLE = ((2, 0, 0), (0, 2, 0), (0, 0, 2))
+ASIDE = {
+    (0, 1): (-1, 2, 0),
+    (0, 2): (-1, 0, 2),
+    (1, 0): (2, -1, 0),
+    (1, 2): (0, -1, 2),
+    (2, 0): (2, 0, -1),
+    (2, 1): (0, 2, -1),
+}
+"""Of two axes: one step downwind along the first from two steps upwind along the second."""
+
+
+class Nodes(NamedTuple):
+    """The nodes of one level.
+
+    Attributes
+    ----------
+    flat : array, shape (ny, nz)
+        Position in the flattened grid.
+    inside : array, shape (ny, nz)
+        Whether the node lies in the grid.
+    indices : tuple of three arrays
+        Indices in the grid, each of a shape that broadcasts to (ny, nz).
+    """
+
+    flat: jax.Array
+    inside: jax.Array
+    indices: tuple[jax.Array, ...]
+
+    def of(self, values):
+        """Return the values at these nodes of an array on the grid."""
+        return values.ravel()[self.flat]
+
+
+def octant_of(sweep):
+    """Return the axes along which a sweep of this number runs backwards, shape (..., 3)."""
+    return jnp.asarray(OCTANTS)[sweep % len(OCTANTS)]
+
+
+def sweep_forward(update, values, octant):
+    """Return the values after one sweep.
+
+    Parameters
+    ----------
+    update : callable
+        ``update(nodes, old, at)`` returns the new values of a plane from the old ones and
+        from those of neighbours, ``at(steps)``, which are infinite outside the grid.
+    values : array, shape (nx, ny, nz)
+        Values before the sweep.
+    octant : array of bool, shape (3,)
+        Axes along which the sweep runs backwards.
+    """
+    shape = values.shape
+    outside = jnp.full(shape[1:], jnp.inf, values.dtype)
+
+    def step(planes, level):
+        nodes = _nodes(level, octant, shape)
+
+        def at(steps):
+            return _shifted(planes[sum(steps) - 1], (steps[1], steps[2]), jnp.inf)
+
+        new = jnp.where(nodes.inside, update(nodes, nodes.of(values), at), jnp.inf)
+        return (new, planes[0]), new
+
+    _, levels = jax.lax.scan(step, (outside, outside), jnp.arange(sum(shape) - 2))
+    return _on_grid(levels, octant, shape)
+
+
+def sweep_backward(shares, values, octant):
+    """Return what every node holds once all that come after it in a sweep have shared theirs.
+
+    Parameters
+    ----------
+    shares : callable
+        ``shares(nodes, held)`` returns what a plane of nodes hands to its neighbours, a
+        mapping from steps to planes.
+    values : array, shape (nx, ny, nz)
+        What the nodes hold at first.
+    octant : array of bool, shape (3,)
+        Axes along which the forward sweep runs backwards.
+    """
+    shape = values.shape
+    nothing = jnp.zeros(shape[1:], values.dtype)
+
+    def step(received, level):
+        nodes = _nodes(level, octant, shape)
+        held = jnp.where(nodes.inside, nodes.of(values) + received[0], 0.0)
+        handed = [received[1], nothing]
+        for steps, share in shares(nodes, held).items():
+            handed[sum(steps) - 1] += _shifted(share, (-steps[1], -steps[2]), 0.0)
+        return tuple(handed), held
+
+    levels = jnp.arange(sum(shape) - 2)
+    _, levels = jax.lax.scan(step, (nothing, nothing), levels, reverse=True)
+    return _on_grid(levels, octant, shape)
+
+
+def upwind(values, backwards, steps, fill):
+    """Return every node's neighbour some steps upwind.
+
+    Parameters
+    ----------
+    values : array, shape (nx, ny, nz)
+    backwards : tuple of three arrays of bool
+        Whether the upwind side is that of larger indices, per axis.
+    steps : tuple of three int
+    fill : float
+        Value where there is no node.
+    """
+    axes = [axis for axis in range(3) if steps[axis] != 0]
+    result = jnp.full_like(values, fill)
+    for signs in itertools.product((1, -1), repeat=len(axes)):
+        neighbour, chosen = values, jnp.asarray(True)
+        for axis, sign in zip(axes, signs, strict=True):
+            neighbour = _moved(neighbour, axis, sign * steps[axis], fill)
+            chosen = chosen & (backwards[axis] == (sign < 0))
+        result = jnp.where(chosen, neighbour, result)
+    return result
+
+
+def _nodes(level, octant, shape):
+    along = jnp.arange(shape[1])[:, None], jnp.arange(shape[2])[None, :]
+    first = level - along[0] - along[1]
+    indices = tuple(
+        jnp.where(octant[axis], shape[axis] - 1 - index, index)
+        for axis, index in enumerate((first, *along))
+    )
+    inside = (first >= 0) & (first < shape[0])
+    row = jnp.clip(indices[0], 0, shape[0] - 1)
+    return Nodes((row * shape[1] + indices[1]) * shape[2] + indices[2], inside, indices)
+
+
+def _on_grid(levels, octant, shape):
+    """Return the planes of all levels of a sweep as values on the grid."""
+    along = jnp.meshgrid(*(jnp.arange(n) for n in shape), indexing="ij", sparse=True)
+    i, j, k = (
+        jnp.where(octant[axis], shape[axis] - 1 - index, index) for axis, index in enumerate(along)
+    )
+    return levels[i + j + k, j, k]
+
+
+def _shifted(plane, steps, fill):
+    for axis, count in enumerate(steps):
+        plane = _moved(plane, axis, count, fill)
+    return plane
+
+
+def _moved(values, axis, count, fill):
+    """Return ``values`` moved by ``count`` towards larger indices, filled where nothing comes."""
+    if count == 0:
+        return values
+    size = values.shape[axis]
+    kept = jax.lax.slice_in_dim(values, max(-count, 0), size - max(count, 0), axis=axis)
+    widths = [(0, 0)] * values.ndim
+    widths[axis] = (max(count, 0), max(-count, 0))
+    return jnp.pad(kept, widths, constant_values=fill)
