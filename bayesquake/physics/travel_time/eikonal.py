@@ -62,11 +62,14 @@ SEARCH_TOLERANCE = 0.01
 KINK_KM2 = 1e-24
 """Added to the squared distance, so that it has a derivative at the source."""
 
-NEWTON_STEPS = 6
-"""From sqrt(3) times the components at the root, the furthest start, five reach rounding error."""
+NEWTON_STEPS = 5
+"""They reach rounding error from sqrt(3) times the components at the root, the furthest start."""
 
 NONE, FIRST, SECOND, LEVEL = range(4)
 """How a derivative is taken: not at all, upwind by order one or two, or from a row before."""
+
+SHIFTS = (0, 2, 4, 6, 8, 9, 10)
+"""Bits at which a packed stencil holds the three kinds, the main axis and the three sides."""
 
 LEVEL_CURVATURE = 0.1
 """A neighbour earlier by less than this times slowness h^2 / r lies in the wave front itself."""
@@ -76,21 +79,34 @@ STRAIGHT_CELLS = 2
 
 
 class Stencil(NamedTuple):
-    """On which neighbours every node depends; arrays on the grid.
+    """On which neighbours nodes depend.
 
     Attributes
     ----------
-    sweep : array of int
-        Sweep that solves the node; -1 for those near the source, on straight rays.
-    kind : tuple of three arrays of int
+    kinds : list of three arrays of int
         How the derivative along each axis is taken: NONE, FIRST, SECOND or LEVEL.
     main : array of int
         Axis of the earliest neighbour: a level derivative is taken two steps back along it.
+    backwards : list of three arrays of bool
+        Whether the upwind side along each axis is that of larger indices.
     """
 
-    sweep: jax.Array
-    kind: tuple[jax.Array, jax.Array, jax.Array]
+    kinds: list[jax.Array]
     main: jax.Array
+    backwards: list[jax.Array]
+
+    def packed(self):
+        """Return the stencil as one array of small integers, of which planes are taken fast."""
+        digits = [*self.kinds, self.main, *self.backwards]
+        return sum(
+            digit.astype(jnp.int16) << shift for digit, shift in zip(digits, SHIFTS, strict=True)
+        )
+
+    @classmethod
+    def of(cls, packed):
+        """Return the stencil that was packed."""
+        kinds, main = [(packed >> shift) & 3 for shift in SHIFTS[:3]], (packed >> SHIFTS[3]) & 3
+        return cls(kinds, main, [((packed >> shift) & 1) == 1 for shift in SHIFTS[4:]])
 
 
 class Neighbours(NamedTuple):
@@ -148,26 +164,26 @@ def _factor(slowness, source_slowness, source, spacing, order):
 
 def _factor_forward(slowness, source_slowness, source, spacing, order):
     relative = slowness / source_slowness
-    found = _searched(relative, source, spacing)
-    kind, main, backwards = _dependence(found, relative, source, spacing, order)
-    tau, sweep = _solved(relative, kind, main, backwards, source, spacing)
-    return tau, (tau, Stencil(sweep, kind, main), slowness, source_slowness, source)
+    roughly = relative.astype(jnp.float32), source.astype(jnp.float32), spacing
+    stencil = _dependence(_searched(*roughly), *roughly, order).packed()
+    tau, sweep = _solved(relative, stencil, source, spacing)
+    return tau, (tau, stencil, sweep, slowness, source_slowness, source)
 
 
 def _factor_backward(spacing, order, solution, cotangent):
     """Solve the transposed equations, then differentiate the scheme in what it is given."""
     del order
-    tau, stencil, *given = solution
-    straight = stencil.sweep < 0
+    tau, stencil, solved_in, *given = solution
+    straight = solved_in < 0
     relative = given[0] / given[1]
-    A, K, c, level = _components(tau, stencil, relative, given[2], spacing)
+    A, K, c, level = _components(tau, stencil, solved_in, relative, given[2], spacing)
     slope = jnp.where(straight, 1.0, _dot(A, c))
     weights = tuple((k * a + b) / slope for k, a, b in zip(K, c, level, strict=True))
-    adjoint = _transposed(cotangent, weights, stencil, given[2], spacing)
+    adjoint = _transposed(cotangent, weights, stencil, solved_in, given[2], spacing)
 
     def scheme(slowness, source_slowness, source):
         relative = slowness / source_slowness
-        _, _, c, level = _components(tau, stencil, relative, source, spacing)
+        _, _, c, level = _components(tau, stencil, solved_in, relative, source, spacing)
         excess = relative**2 - _dot(c, c) - _dot(level, level)
         return jnp.where(straight, (1 + relative) / 2, excess / (2 * slope))
 
@@ -220,18 +236,18 @@ def _excess(tau, relative, source, spacing):
 
 
 def _dependence(tau, relative, source, spacing, order):
-    """Return how each derivative is taken, from earlier nodes only, the main axis and the sides."""
+    """Return the stencil of every node, which reaches to earlier nodes only."""
     time = tau * _distance(_grid_offsets(tau.shape, source, spacing))
-    backwards = tuple(
+    backwards = [
         upwind(time, (True,) * 3, step, jnp.inf) < upwind(time, (False,) * 3, step, jnp.inf)
         for step in SINGLE
-    )
+    ]
     offset = _grid_offsets(tau.shape, source, spacing, backwards)
     A, K = _coefficients(offset, spacing)
     single = [upwind(time, backwards, step, jnp.inf) for step in SINGLE]
     double = [upwind(time, backwards, step, jnp.inf) for step in DOUBLE]
     aside = {pair: upwind(time, backwards, step, jnp.inf) for pair, step in ASIDE.items()}
-    main = jnp.argmin(jnp.stack(single), axis=0).astype(jnp.int8)
+    main = jnp.argmin(jnp.stack(single), axis=0)
     kinds = []
     for axis, step in enumerate(SINGLE):
         arrives = A[axis] * tau > K[axis] * upwind(tau, backwards, step, jnp.inf)
@@ -249,48 +265,41 @@ def _dependence(tau, relative, source, spacing, order):
             [LEVEL, SECOND, FIRST],
             NONE,
         )
-        kinds.append(kind.astype(jnp.int8))
-    return tuple(kinds), main, backwards
+        kinds.append(kind)
+    return Stencil(kinds, main, backwards)
 
 
-def _solved(relative, kind, main, backwards, source, spacing):
+def _solved(relative, stencil, source, spacing):
     """Solve each node once those that it depends on are known; return tau and the sweeps."""
     straight = _near_source(_grid_offsets(relative.shape, source, spacing), spacing)
 
-    def can_be_solved(tau, now):
-        """Mark unsolved nodes whose upwind sides are those of a sweep."""
-        right = jnp.isinf(tau)
-        for axis in range(3):
-            one_side = (kind[axis] == FIRST) | (kind[axis] == SECOND)
-            right &= ~one_side | (backwards[axis] == now[axis])
-        return right
-
     def sweep(number, state):
         tau, last = state
-        now = octant_of(number)
-        candidates = can_be_solved(tau, now)
+        octant = octant_of(number)
 
         def update(nodes, old, at):
-            kinds, first = [nodes.of(k) for k in kind], nodes.of(main)
-            offset = _node_offsets(nodes, source, spacing, now)
-            A, K = _coefficients(offset, spacing, kinds)
+            local = Stencil.of(nodes.of(stencil))
+            offset = _node_offsets(nodes, source, spacing, octant)
+            A, K = _coefficients(offset, spacing, local.kinds)
             neighbours = Neighbours(
                 [at(step) for step in SINGLE],
                 [at(step) for step in DOUBLE],
                 {pair: at(step) for pair, step in ASIDE.items()},
             )
-            values, level, known = _differences(neighbours, kinds, first, offset, spacing)
+            values, level, known = _differences(neighbours, local, offset, spacing)
             square = nodes.of(relative) ** 2
             level = _mild(level, square)
             pulls = [
                 jnp.where(_arriving(kind), k * value, jnp.inf)
-                for kind, k, value in zip(kinds, K, values, strict=True)
+                for kind, k, value in zip(local.kinds, K, values, strict=True)
             ]
             new = _godunov_root(A, pulls, jnp.sqrt(square - _dot(level, level)))
-            return jnp.where(known & nodes.of(candidates), new, old)
+            return jnp.where(jnp.isinf(old) & known & _reached(local, octant), new, old)
 
         new = jax.lax.cond(
-            jnp.any(candidates), lambda: sweep_forward(update, tau, now), lambda: tau
+            jnp.any(jnp.isinf(tau) & _reached(Stencil.of(stencil), octant)),
+            lambda: sweep_forward(update, tau, octant),
+            lambda: tau,
         )
         return new, jnp.where(new < tau, number, last).astype(last.dtype)
 
@@ -310,19 +319,27 @@ def _solved(relative, kind, main, backwards, source, spacing):
     return tau, last
 
 
-def _transposed(cotangent, weights, stencil, source, spacing):
+def _reached(stencil, octant):
+    """Mark nodes whose upwind sides are those of a sweep; a level derivative has both sides."""
+    right = jnp.asarray(True)
+    for kind, side, now in zip(stencil.kinds, stencil.backwards, octant, strict=True):
+        right = right & (~_arriving(kind) | (side == now))
+    return right
+
+
+def _transposed(cotangent, weights, stencil, solved_in, source, spacing):
     """Solve lambda = cotangent + (dF/dtau)^T lambda by the sweeps of the solution, backwards."""
-    sweeps = jnp.max(stencil.sweep).astype(jnp.int32) + 1
+    sweeps = jnp.max(solved_in).astype(jnp.int32) + 1
 
     def sweep(step, held):
         number = sweeps - 1 - step
         octant = octant_of(number)
 
         def shares(nodes, held):
-            kinds, main = [nodes.of(k) for k in stencil.kind], nodes.of(stencil.main)
+            kinds, main, _ = Stencil.of(nodes.of(stencil))
             offset = _node_offsets(nodes, source, spacing, octant)
             distance = _distance(offset)
-            given = jnp.where(nodes.of(stencil.sweep) == number, held, 0.0)
+            given = jnp.where(nodes.of(solved_in) == number, held, 0.0)
             share = dict.fromkeys((*SINGLE, *DOUBLE, *ASIDE.values()), jnp.zeros_like(given))
             for axis in range(3):
                 part = nodes.of(weights[axis]) * given
@@ -337,7 +354,7 @@ def _transposed(cotangent, weights, stencil, source, spacing):
             return share
 
         return jax.lax.cond(
-            jnp.any(stencil.sweep == number),
+            jnp.any(solved_in == number),
             lambda: sweep_backward(shares, held, octant),
             lambda: held,
         )
@@ -345,26 +362,29 @@ def _transposed(cotangent, weights, stencil, source, spacing):
     return jax.lax.fori_loop(0, sweeps, sweep, cotangent)
 
 
-def _components(tau, stencil, relative, source, spacing):
+def _components(tau, stencil, solved_in, relative, source, spacing):
     """Return A, K, the upwind components c and the level components of every node."""
-    backwards = _backwards(stencil.sweep)
+    octant = octant_of(solved_in)
+    backwards = [octant[..., axis] for axis in range(3)]
+    stencil = Stencil.of(stencil)
     offset = _grid_offsets(tau.shape, source, spacing, backwards)
-    A, K = _coefficients(offset, spacing, stencil.kind)
+    A, K = _coefficients(offset, spacing, stencil.kinds)
     neighbours = Neighbours(
         [upwind(tau, backwards, step, 0.0) for step in SINGLE],
         [upwind(tau, backwards, step, 0.0) for step in DOUBLE],
         {pair: upwind(tau, backwards, step, 0.0) for pair, step in ASIDE.items()},
     )
-    values, level, _ = _differences(neighbours, stencil.kind, stencil.main, offset, spacing)
+    values, level, _ = _differences(neighbours, stencil, offset, spacing)
     c = tuple(
         jnp.where(_arriving(kind), jnp.maximum(a * tau - k * value, 0.0), 0.0)
-        for kind, a, k, value in zip(stencil.kind, A, K, values, strict=True)
+        for kind, a, k, value in zip(stencil.kinds, A, K, values, strict=True)
     )
     return A, K, c, _mild(level, relative**2)
 
 
-def _differences(neighbours, kinds, main, offset, spacing):
+def _differences(neighbours, stencil, offset, spacing):
     """Return the upwind values, the level components, and whether all neighbours are known."""
+    kinds, main, _ = stencil
     distance = _distance(offset)
     before = _chosen(neighbours.double, main)
     values, level, known = [], [], True
@@ -425,11 +445,6 @@ def _godunov_root(A, pulls, relative):
 
     root = jax.lax.fori_loop(0, NEWTON_STEPS, newton, start)
     return jnp.where(jnp.isfinite(start), root, jnp.inf)
-
-
-def _backwards(sweep):
-    octant = octant_of(sweep)
-    return tuple(octant[..., axis] for axis in range(3))
 
 
 def _node_offsets(nodes, source, spacing, octant):
