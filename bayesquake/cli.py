@@ -99,9 +99,10 @@ def simulate(
     """Simulate a data set, with parameters drawn from the prior."""
     import jax
 
+    from bayesquake.io.files import require_writable
     from bayesquake.model.registry import load_model
     from bayesquake.model.simulation import simulate_accepted
-    from bayesquake.results.netcdf import require_writable, write_netcdf
+    from bayesquake.results.netcdf import write_netcdf
 
     require_writable(out)
     loaded = load_model(model)
@@ -140,10 +141,11 @@ def fit(
     Blocks of draws are kept in RESULT.nc.blocks until the result is written.
     """
     from bayesquake.inference.fit import fit as run_fit
+    from bayesquake.io.files import require_writable
     from bayesquake.model.options import options_of
     from bayesquake.model.registry import load_model
     from bayesquake.results.blocks import remove_blocks
-    from bayesquake.results.netcdf import require_writable, write_netcdf
+    from bayesquake.results.netcdf import write_netcdf
 
     require_writable(out)
     blocks = out.with_name(f"{out.name}.blocks")
@@ -215,8 +217,9 @@ def calibrate(
     """
     from bayesquake.diagnostics.calibration import calibrate as run_calibration
     from bayesquake.diagnostics.ranks import calibration_table
+    from bayesquake.io.files import require_writable
     from bayesquake.model.registry import load_model
-    from bayesquake.results.netcdf import open_result, require_writable, write_netcdf
+    from bayesquake.results.netcdf import open_result, write_netcdf
 
     require_writable(out)
     chunks = out.with_name(f"{out.name}.chunks")
@@ -278,7 +281,8 @@ def refit(
 ):
     """Make a result again from its file alone: its data, configuration and seed."""
     from bayesquake.diagnostics.refit import refit as run_again
-    from bayesquake.results.netcdf import open_result, require_writable, write_netcdf
+    from bayesquake.io.files import require_writable
+    from bayesquake.results.netcdf import open_result, write_netcdf
 
     require_writable(out)
     stored = open_result(result)

@@ -12,7 +12,8 @@ import bayesquake as bq
 from bayesquake.errors import ResultError
 from bayesquake.inference.fit import fit
 from bayesquake.inference.kernels.compilation import recorded_compilations
-from bayesquake.results.netcdf import open_result, replace_when_complete, write_netcdf
+from bayesquake.io.files import replace_when_complete
+from bayesquake.results.netcdf import open_result, write_netcdf
 
 COARSE = {"basis_size": 16, "knots": 33}
 RUN = {"chains": 2, "warmup": 60, "draws": 40}

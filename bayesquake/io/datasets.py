@@ -28,7 +28,7 @@ import xarray as xr
 
 from bayesquake.errors import BayesquakeError, DatasetError, OptionError
 from bayesquake.io.catalog import content_hash, source_of
-from bayesquake.io.tables import Table, csv_cells, kind
+from bayesquake.io.tables import LineError, Table, csv_cells, kind, text_lines
 from bayesquake.io.units import is_unit
 from bayesquake.model.options import Option, any_of, checked_options, takes, text
 
@@ -279,11 +279,12 @@ def nearest_schema(schemas, dataset):
     return max(schemas, key=lambda schema: len(there & set(schema.variables)))
 
 
-def reader(schema, *, event=None):
+def reader(schema, *, event=None, formats=()):
     """Return a decorator that makes a reader of ``(table, **options) -> Dataset``.
 
-    The reader takes a path or an object in place of the table: a CSV file; a NetCDF file; an
-    event file that ObsPy reads, or its catalogue, if ``event`` is given; a data set of the model,
+    The reader takes a path or an object in place of the table: a CSV file; a NetCDF file; a text
+    file of one of the ``formats``; an event file that ObsPy reads, or its catalogue, if ``event``
+    is given; a data set of the model,
     which is checked and handed back, or one with the columns of a table. It takes the option
     ``format`` besides those of the function.
 
@@ -292,19 +293,22 @@ def reader(schema, *, event=None):
     schema : Schema
     event : callable, optional
         ``obspy Event -> dict`` of cells, None for what the event lacks.
+    formats : sequence of bayesquake.io.tables.TextFormat
     """
+    names = [text_format.name for text_format in formats]
+    kinds = [*names, *(["an ObsPy event format"] if event or not names else [])]
 
     def decorate(function):
         declared = {
             **getattr(function, "options", {}),
-            "format": any_of(None, text("the name of an ObsPy event format")),
+            "format": any_of(None, text("CSV or the name of " + " or ".join(kinds))),
         }
 
         @functools.wraps(function)
         def read(source, *, format=None, **options):
             format = declared["format"].checked("format", format)
             options = checked_options(function, options)
-            opened, name = _opened(schema, source, format, event)
+            opened, name = _opened(schema, source, format, event, formats)
             if _is_own(schema, opened):
                 return _own(schema, opened, name, options)
             table = opened if isinstance(opened, Table) else _table_of(schema, opened, name)
@@ -391,7 +395,7 @@ def _shape(variable):
     return f"{kind(variable.unit, variable.low, variable.high)}{by}"
 
 
-def _opened(schema, source, format, event):
+def _opened(schema, source, format, event, formats=()):
     """Return a table or a data set, and what to call it."""
     if isinstance(source, xr.Dataset):
         return source, source_of(source)
@@ -408,6 +412,16 @@ def _opened(schema, source, format, event):
         cells = csv_cells(path, schema.error)
         table = Table(cells, lambda i: f"{path}, line {cells.index[i]}", str(path), schema)
         return table, str(path)
+    for text_format in formats:
+        lines = text_lines(path, schema.error) if format in (None, text_format.name) else []
+        if format == text_format.name or (format is None and text_format.begins(lines)):
+            return _table_of_lines(schema, text_format, lines, path), str(path)
+    if event is None and formats:
+        known = ", ".join(text_format.name for text_format in formats)
+        raise schema.error(
+            f"{path} is neither a .csv nor a .nc file nor of a known format ({known}); name the "
+            "one it is of by format="
+        )
     from obspy import read_events
 
     try:
@@ -417,6 +431,17 @@ def _opened(schema, source, format, event):
             f"{path}: neither a .csv nor a .nc file nor one of ObsPy's event formats ({problem})"
         ) from problem
     return _table_of_events(schema, events, str(path), event), str(path)
+
+
+def _table_of_lines(schema, text_format, lines, path):
+    """Return the cells of a text file of some format."""
+    try:
+        cells = text_format.cells(lines)
+    except LineError as problem:
+        raise schema.error(f"{path}, line {problem.number}: {problem}") from None
+    if cells.empty:
+        raise schema.error(f"{path} holds nothing in the format {text_format.name}")
+    return Table(cells, lambda i: f"{path}, line {cells.index[i]}", str(path), schema)
 
 
 def _table_of_events(schema, events, name, event):

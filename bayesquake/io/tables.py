@@ -9,9 +9,45 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-__all__ = ["MISSING", "Table", "csv_cells", "csv_header"]
+__all__ = ["MISSING", "LineError", "Table", "TextFormat", "csv_cells", "csv_header", "text_lines"]
 
 MISSING = {"", "nan", "na", "n/a", "none", "null", "nat", "<na>"}
+
+
+@dataclasses.dataclass(frozen=True)
+class TextFormat:
+    """A format of text files other than CSV, as a program writes it.
+
+    Attributes
+    ----------
+    name : str
+        By which users name it, in capitals.
+    begins : callable
+        ``lines -> bool``: whether a file with these lines is of the format.
+    cells : callable
+        ``lines -> pandas.DataFrame`` with names of columns in lower case, indexed by the lines'
+        numbers, which count from one. A line that does not fit raises `LineError`.
+    """
+
+    name: str
+    begins: Callable
+    cells: Callable
+
+
+class LineError(ValueError):
+    """A line of a text file does not fit its format.
+
+    Parameters
+    ----------
+    number : int
+        Counts from one.
+    message : str
+        What is wrong and what to do.
+    """
+
+    def __init__(self, number, message):
+        super().__init__(message)
+        self.number = number
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -104,6 +140,20 @@ def kind(unit, low, high):
     if np.isfinite(low):
         return f"{of} of at least {low:g}"
     return f"{of} of at most {high:g}" if np.isfinite(high) else of
+
+
+def text_lines(path, error):
+    """Return the lines of a text file.
+
+    Raises
+    ------
+    Exception
+        Of the given type: the file is no text.
+    """
+    try:
+        return path.read_text(encoding="utf-8-sig").splitlines()
+    except UnicodeDecodeError as problem:
+        raise error(f"{path} is not UTF-8 text ({problem}); save it as UTF-8") from problem
 
 
 def csv_header(path):

@@ -15,6 +15,7 @@ import numpy as np
 from xarray import Dataset, DataTree
 
 from bayesquake.errors import ResultError
+from bayesquake.io.files import replace_when_complete
 from bayesquake.model.registry import card, load_model
 from bayesquake.reporting.calibration import rank_figure
 from bayesquake.reporting.figures import (
@@ -24,7 +25,6 @@ from bayesquake.reporting.figures import (
     prior_and_posterior,
     traces_and_ranks,
 )
-from bayesquake.results.netcdf import replace_when_complete
 
 __all__ = ["report"]
 

@@ -23,8 +23,8 @@ import xarray as xr
 import zarr
 
 from bayesquake.errors import ResultError
+from bayesquake.io.files import replace_when_complete, require_writable
 from bayesquake.results.identity import difference
-from bayesquake.results.netcdf import replace_when_complete, require_writable
 
 __all__ = ["MANIFEST", "BlockFolder", "remove_blocks"]
 

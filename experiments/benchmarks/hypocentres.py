@@ -26,9 +26,9 @@ from bayesquake.batch.triaged import TIERS, TriageSettings
 from bayesquake.inference.kernels.compilation import recorded_compilations
 from bayesquake.inference.kernels.starts import initial_positions
 from bayesquake.inference.nuts import nuts, nuts_program
+from bayesquake.io.files import replace_when_complete
 from bayesquake.io.processor import processor
 from bayesquake.results.convergence import convergence
-from bayesquake.results.netcdf import replace_when_complete
 from bayesquake.targets.target import target_of_arrays
 
 from .hypocentre_model import HYPOCENTRE, simulated_picks

@@ -14,8 +14,8 @@ from rich.console import Console
 from rich.table import Table
 from scipy.stats import binom
 
+from bayesquake.io.files import replace_when_complete
 from bayesquake.io.processor import processor
-from bayesquake.results.netcdf import replace_when_complete
 
 from .measurements import NOT_INSTALLED, Scale, measure_calibration, measure_sampling
 from .samplers import EIGHT_SCHOOLS, HIERARCHY, installed

@@ -12,7 +12,7 @@ import xarray as xr
 
 from bayesquake.errors import OptionError, ResultError
 from bayesquake.io.catalog import utc_times
-from bayesquake.results.netcdf import replace_when_complete
+from bayesquake.io.files import replace_when_complete
 
 from .arrays import reference_magnitude, sources_in_time
 from .branching import as_population, descend, joined, magnitudes, selected
