@@ -23,6 +23,7 @@ __all__ = [
     "OCTANTS",
     "SINGLE",
     "Nodes",
+    "in_slabs",
     "octant_of",
     "sweep_backward",
     "sweep_forward",
@@ -54,6 +55,10 @@ ASIDE = {
     (2, 1): (0, 2, -1),
 }
 """Of two axes: one step downwind along the first from two steps upwind along the second."""
+
+
+SLAB, HALO = 16, 2
+"""Planes of nodes taken at once where no order is to be kept, and planes of neighbours beside."""
 
 
 class Nodes(NamedTuple):
@@ -162,6 +167,34 @@ def upwind(values, backwards, steps, fill):
             chosen = chosen & (backwards[axis] == (sign < 0))
         result = jnp.where(chosen, neighbour, result)
     return result
+
+
+def in_slabs(function, *fields):
+    """Apply a function of nodes and their neighbours to slabs of a grid, one after another.
+
+    What the function needs on the way is then never there for the whole grid.
+
+    Parameters
+    ----------
+    function : callable
+        ``function(first, *slabs)`` of the index of the slabs' first node along the first axis,
+        which may lie outside the grid, returns arrays of the slabs' shape.
+    *fields : pairs of an array, shape (nx, ny, nz), and the number that stands outside the grid
+    """
+    length = fields[0][0].shape[0]
+    count = -(-length // SLAB)
+    after = HALO + count * SLAB - length
+    padded = [
+        jnp.pad(field, ((HALO, after), (0, 0), (0, 0)), constant_values=fill)
+        for field, fill in fields
+    ]
+
+    def of_slab(start):
+        slabs = [jax.lax.dynamic_slice_in_dim(field, start, SLAB + 2 * HALO) for field in padded]
+        return jax.tree.map(lambda result: result[HALO:-HALO], function(start - HALO, *slabs))
+
+    results = jax.lax.map(of_slab, SLAB * jnp.arange(count))
+    return jax.tree.map(lambda result: result.reshape(-1, *result.shape[2:])[:length], results)
 
 
 def _nodes(level, octant, shape):

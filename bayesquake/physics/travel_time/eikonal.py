@@ -45,6 +45,7 @@ from bayesquake.physics.travel_time.diagonal_sweeps import (
     DOUBLE,
     OCTANTS,
     SINGLE,
+    in_slabs,
     octant_of,
     sweep_backward,
     sweep_forward,
@@ -154,7 +155,11 @@ def time_factor(slowness, source, spacing, order=2):
     at_source = jax.scipy.ndimage.map_coordinates(
         slowness, [source[axis] / spacing[axis] for axis in range(3)], order=1, mode="nearest"
     )
-    return _factor(slowness, at_source, source, tuple(spacing), order), at_source
+    # Sweeps over planes waste least where the first axis is the longest.
+    axes = sorted(range(3), key=lambda axis: -slowness.shape[axis])
+    lengths = tuple(spacing[axis] for axis in axes)
+    factor = _factor(slowness.transpose(axes), at_source, source[jnp.array(axes)], lengths, order)
+    return factor.transpose([axes.index(axis) for axis in range(3)]), at_source
 
 
 @partial(jax.custom_vjp, nondiff_argnums=(3, 4))
@@ -164,8 +169,13 @@ def _factor(slowness, source_slowness, source, spacing, order):
 
 def _factor_forward(slowness, source_slowness, source, spacing, order):
     relative = slowness / source_slowness
-    roughly = relative.astype(jnp.float32), source.astype(jnp.float32), spacing
-    stencil = _dependence(_searched(*roughly), *roughly, order).packed()
+    rough, place = relative.astype(jnp.float32), source.astype(jnp.float32)
+    found = _searched(rough, place, spacing)
+
+    def packed(first, found, rough):
+        return _dependence(first, found, rough, place, spacing, order).packed()
+
+    stencil = in_slabs(packed, (found, jnp.inf), (rough, 1.0))
     tau, sweep = _solved(relative, stencil, source, spacing)
     return tau, (tau, stencil, sweep, slowness, source_slowness, source)
 
@@ -173,21 +183,36 @@ def _factor_forward(slowness, source_slowness, source, spacing, order):
 def _factor_backward(spacing, order, solution, cotangent):
     """Solve the transposed equations, then differentiate the scheme in what it is given."""
     del order
-    tau, stencil, solved_in, *given = solution
+    tau, stencil, solved_in, slowness, source_slowness, source = solution
     straight = solved_in < 0
-    relative = given[0] / given[1]
-    A, K, c, level = _components(tau, stencil, solved_in, relative, given[2], spacing)
-    slope = jnp.where(straight, 1.0, _dot(A, c))
-    weights = tuple((k * a + b) / slope for k, a, b in zip(K, c, level, strict=True))
-    adjoint = _transposed(cotangent, weights, stencil, solved_in, given[2], spacing)
+    relative = slowness / source_slowness
+    nodes = (tau, 0.0), (stencil, 0), (solved_in, -1), (relative, 1.0)
 
-    def scheme(slowness, source_slowness, source):
-        relative = slowness / source_slowness
-        _, _, c, level = _components(tau, stencil, solved_in, relative, source, spacing)
-        excess = relative**2 - _dot(c, c) - _dot(level, level)
-        return jnp.where(straight, (1 + relative) / 2, excess / (2 * slope))
+    def linear(first, *slabs):
+        A, K, c, level = _components(source, spacing, first, *slabs)
+        slope = jnp.where(slabs[2] < 0, 1.0, _dot(A, c))
+        return slope, [(k * a + b) / slope for k, a, b in zip(K, c, level, strict=True)]
 
-    return jax.vjp(scheme, *given)[1](adjoint)
+    slope, weights = in_slabs(linear, *nodes)
+    adjoint = _transposed(cotangent, weights, stencil, solved_in, source, spacing)
+    of_relative = adjoint * jnp.where(straight, 0.5, relative / slope)
+    of_square = jnp.where(straight, 0.0, adjoint / (2 * slope))
+
+    def left_side(source):
+        def squares(first, *slabs):
+            _, _, c, level = _components(source, spacing, first, *slabs)
+            return _dot(c, c) + _dot(level, level)
+
+        return jnp.sum(of_square * in_slabs(squares, *nodes))
+
+    def towards(direction):
+        return -jax.jvp(left_side, (source,), (direction,))[1]
+
+    return (
+        of_relative / source_slowness,
+        -jnp.sum(of_relative * relative) / source_slowness,
+        jax.lax.map(towards, jnp.eye(3, dtype=source.dtype)),
+    )
 
 
 _factor.defvjp(_factor_forward, _factor_backward)
@@ -235,14 +260,14 @@ def _excess(tau, relative, source, spacing):
     return _dot(steepest, steepest) / relative**2 - 1
 
 
-def _dependence(tau, relative, source, spacing, order):
+def _dependence(first, tau, relative, source, spacing, order):
     """Return the stencil of every node, which reaches to earlier nodes only."""
-    time = tau * _distance(_grid_offsets(tau.shape, source, spacing))
+    time = tau * _distance(_grid_offsets(tau.shape, source, spacing, first=first))
     backwards = [
         upwind(time, (True,) * 3, step, jnp.inf) < upwind(time, (False,) * 3, step, jnp.inf)
         for step in SINGLE
     ]
-    offset = _grid_offsets(tau.shape, source, spacing, backwards)
+    offset = _grid_offsets(tau.shape, source, spacing, backwards, first)
     A, K = _coefficients(offset, spacing)
     single = [upwind(time, backwards, step, jnp.inf) for step in SINGLE]
     double = [upwind(time, backwards, step, jnp.inf) for step in DOUBLE]
@@ -362,12 +387,12 @@ def _transposed(cotangent, weights, stencil, solved_in, source, spacing):
     return jax.lax.fori_loop(0, sweeps, sweep, cotangent)
 
 
-def _components(tau, stencil, solved_in, relative, source, spacing):
+def _components(source, spacing, first, tau, stencil, solved_in, relative):
     """Return A, K, the upwind components c and the level components of every node."""
     octant = octant_of(solved_in)
     backwards = [octant[..., axis] for axis in range(3)]
     stencil = Stencil.of(stencil)
-    offset = _grid_offsets(tau.shape, source, spacing, backwards)
+    offset = _grid_offsets(tau.shape, source, spacing, backwards, first)
     A, K = _coefficients(offset, spacing, stencil.kinds)
     neighbours = Neighbours(
         [upwind(tau, backwards, step, 0.0) for step in SINGLE],
@@ -451,9 +476,13 @@ def _node_offsets(nodes, source, spacing, octant):
     return _along(_offsets(nodes.indices, source, spacing), octant)
 
 
-def _grid_offsets(shape, source, spacing, backwards=(False, False, False)):
-    """Return the vector (km) from the source to every node, counted along a sweep."""
-    indices = jnp.meshgrid(*(jnp.arange(n) for n in shape), indexing="ij", sparse=True)
+def _grid_offsets(shape, source, spacing, backwards=(False, False, False), first=0):
+    """Return the vector (km) from the source to every node, counted along a sweep.
+
+    The nodes are those of a slab that begins at the node ``first`` along the first axis.
+    """
+    i, j, k = jnp.meshgrid(*(jnp.arange(n) for n in shape), indexing="ij", sparse=True)
+    indices = first + i, j, k
     return _along(_offsets(indices, source, spacing), backwards)
 
 

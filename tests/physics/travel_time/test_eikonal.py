@@ -153,6 +153,15 @@ def test_grids_may_start_anywhere_and_have_unequal_spacing():
     assert np.sqrt(np.mean((at_zero - exact) ** 2)) < 0.3e-3
 
 
+def test_axes_may_come_in_any_order():
+    slowness = jnp.asarray(1 / media()["smooth"])
+    source = jnp.array([10.3, 9.4, 4.2])
+    expected = times(slowness, source, SPACING)
+    for axes in ((2, 0, 1), (1, 2, 0)):
+        turned = times(slowness.transpose(axes), source[jnp.array(axes)], SPACING)
+        np.testing.assert_allclose(turned, expected.transpose(axes), rtol=0, atol=1e-12)
+
+
 def test_single_precision_gives_the_same_times():
     double = times(gradient_medium(SHAPE, SPACING), jnp.array(OFF_NODE), SPACING)
     single = times(
