@@ -9,7 +9,17 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-__all__ = ["MISSING", "LineError", "Table", "TextFormat", "csv_cells", "csv_header", "text_lines"]
+__all__ = [
+    "MISSING",
+    "LineError",
+    "Table",
+    "TextFormat",
+    "csv_cells",
+    "csv_header",
+    "numbers_of",
+    "text_lines",
+    "words_of",
+]
 
 MISSING = {"", "nan", "na", "n/a", "none", "null", "nat", "<na>"}
 
@@ -116,6 +126,34 @@ class Table:
             )
         return values
 
+    def texts(self, column, *, also=()):
+        """Return a column as stripped text.
+
+        Parameters
+        ----------
+        column : str
+        also : tuple of str
+            Other names under which the column is known.
+
+        Returns
+        -------
+        (row,) array of str
+
+        Raises
+        ------
+        Exception
+            Of the table's kind, if the column or a cell is missing.
+        """
+        text = self._column(column, also).map(str).str.strip()
+        missing = text.str.lower().isin(MISSING).to_numpy()
+        if missing.any():
+            row = int(np.argmax(missing))
+            raise self.schema.error(
+                f"{self.where(row)}: {column} is missing ({np.count_nonzero(missing)} such rows); "
+                "give it or remove the row"
+            )
+        return text.to_numpy(str)
+
     def _column(self, column, also):
         names = [name for name in (column, *also) if name in self.cells]
         if not names:
@@ -154,6 +192,26 @@ def text_lines(path, error):
         return path.read_text(encoding="utf-8-sig").splitlines()
     except UnicodeDecodeError as problem:
         raise error(f"{path} is not UTF-8 text ({problem}); save it as UTF-8") from problem
+
+
+def words_of(lines):
+    """Return number and words of the lines that are neither empty nor comments after #."""
+    split = ((i, line.split("#")[0].split()) for i, line in enumerate(lines, start=1))
+    return [(i, words) for i, words in split if words]
+
+
+def numbers_of(words, line):
+    """Return the words of a line as numbers.
+
+    Raises
+    ------
+    LineError
+        One is no number.
+    """
+    try:
+        return [float(word) for word in words]
+    except ValueError as problem:
+        raise LineError(line, f"{problem}; give numbers") from None
 
 
 def csv_header(path):

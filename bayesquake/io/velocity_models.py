@@ -27,7 +27,7 @@ import pandas as pd
 from bayesquake.errors import DatasetError
 from bayesquake.io.datasets import Schema, Variable, checked, labelled, reader
 from bayesquake.io.files import replace_when_complete
-from bayesquake.io.tables import LineError, TextFormat, text_lines
+from bayesquake.io.tables import LineError, TextFormat, numbers_of, text_lines, words_of
 from bayesquake.model.options import number, takes
 
 __all__ = [
@@ -113,20 +113,6 @@ GRID = Schema(
 )
 
 
-def words_of(lines):
-    """Return number and words of the lines that are neither empty nor comments."""
-    split = ((i, line.split("#")[0].split()) for i, line in enumerate(lines, start=1))
-    return [(i, words) for i, words in split if words]
-
-
-def floats(words, line):
-    """Return words as numbers."""
-    try:
-        return [float(word) for word in words]
-    except ValueError as problem:
-        raise LineError(line, f"{problem}; give numbers") from None
-
-
 def are_layers(lines):
     """Return whether lines hold LAYER statements."""
     return any(line.lstrip().startswith("LAYER") for line in lines)
@@ -139,7 +125,7 @@ def layer_cells(lines):
         if words[0] == "LAYER":
             if len(words) < LAYER_WORDS:
                 raise LineError(line, "LAYER is depth, Vp, gradient, Vs, gradient; complete it")
-            rows[line] = floats(words[1:LAYER_WORDS], line)
+            rows[line] = numbers_of(words[1:LAYER_WORDS], line)
     return pd.DataFrame.from_dict(rows, orient="index", columns=COLUMNS)
 
 
@@ -158,7 +144,7 @@ def node_cells(lines):
     for line, words in words_of(lines):
         if len(words) not in (2, 3):
             raise LineError(line, "a node is its depth, Vp and, if known, Vs; correct it")
-        nodes.append((line, *floats([*words, "0"][:3], line)))
+        nodes.append((line, *numbers_of([*words, "0"][:3], line)))
     rows = {}
     for (line, depth, vp, vs), (line_below, below, vp_below, vs_below) in pairwise(nodes):
         if below < depth:
