@@ -292,7 +292,8 @@ def reader(schema, *, event=None, formats=()):
     ----------
     schema : Schema
     event : callable, optional
-        ``obspy Event -> dict`` of cells, None for what the event lacks.
+        ``obspy Event -> dict`` of cells, None for what the event lacks, or a list of such for as
+        many rows.
     formats : sequence of bayesquake.io.tables.TextFormat
     """
     names = [text_format.name for text_format in formats]
@@ -457,8 +458,15 @@ def _table_of_events(schema, events, name, event):
             f"nothing can be read from {name}; give {takes}"
             + ("" if event is None else " or an ObsPy catalogue that holds events")
         )
-    cells = pd.DataFrame([event(one) for one in listed])
-    return Table(cells, lambda i: f"{name}, event {i} ({identifiers[i]})", name, schema)
+    made = [event(one) for one in listed]
+    rows = [cells if isinstance(cells, list) else [cells] for cells in made]
+    of_row = [i for i, cells in enumerate(rows) for _ in cells]
+    cells = pd.DataFrame([row for cells in rows for row in cells])
+    if cells.empty:
+        raise schema.error(f"{name}: nothing in its events can be used")
+    return Table(
+        cells, lambda row: f"{name}, event {of_row[row]} ({identifiers[of_row[row]]})", name, schema
+    )
 
 
 def _table_of(schema, dataset, name):
@@ -488,7 +496,8 @@ def _own(schema, dataset, name, options):
                 "read its source again, or leave the option out"
             )
     held = _held(schema, dataset)
-    found = checked(schema, dataset, name)[list(held)]
+    found = checked(schema, dataset, name)
+    found = found.drop_vars([variable for variable in found.data_vars if variable not in held])
     found.attrs = schema.defaults | dataset.attrs
     for variable, declared in held.items():
         found[variable].attrs = _described(declared) | found[variable].attrs

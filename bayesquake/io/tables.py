@@ -81,7 +81,7 @@ class Table:
     name: str
     schema: Any
 
-    def numbers(self, column, unit="1", *, low=-np.inf, high=np.inf, also=()):
+    def numbers(self, column, unit="1", *, low=-np.inf, high=np.inf, also=(), missing=False):
         """Return a column as finite numbers.
 
         Parameters
@@ -94,6 +94,8 @@ class Table:
             Smallest and largest number that makes sense.
         also : tuple of str
             Other names under which the column is known.
+        missing : bool
+            Whether a cell may be empty, for which NaN is returned.
 
         Returns
         -------
@@ -114,12 +116,12 @@ class Table:
         bare = text.str.replace(suffix, "", case=False, regex=True) if unit != "1" else text
         values = pd.to_numeric(bare, errors="coerce").to_numpy(float)
         bad = ~((values >= low) & (values <= high) & np.isfinite(values))
+        if missing:
+            bad &= ~text.str.lower().isin(MISSING).to_numpy()
         if bad.any():
             row = int(np.argmax(bad))
-            missing = text.iloc[row].lower() in MISSING
-            found = (
-                "is missing" if missing else f"= {text.iloc[row]!r} is no {kind(unit, low, high)}"
-            )
+            empty = text.iloc[row].lower() in MISSING
+            found = "is missing" if empty else f"= {text.iloc[row]!r} is no {kind(unit, low, high)}"
             raise self.schema.error(
                 f"{self.where(row)}: {column} {found} ({np.count_nonzero(bad)} such rows); correct "
                 "it or remove the row"
@@ -152,7 +154,7 @@ class Table:
                 f"{self.where(row)}: {column} is missing ({np.count_nonzero(missing)} such rows); "
                 "give it or remove the row"
             )
-        return text.to_numpy(str)
+        return text.to_numpy(object)
 
     def _column(self, column, also):
         names = [name for name in (column, *also) if name in self.cells]
@@ -201,7 +203,7 @@ def words_of(lines):
 
 
 def numbers_of(words, line):
-    """Return the words of a line as numbers.
+    """Return the words of a line as finite numbers.
 
     Raises
     ------
@@ -209,9 +211,12 @@ def numbers_of(words, line):
         One is no number.
     """
     try:
-        return [float(word) for word in words]
+        numbers = [float(word) for word in words]
     except ValueError as problem:
         raise LineError(line, f"{problem}; give numbers") from None
+    if not np.isfinite(numbers).all():
+        raise LineError(line, f"{' '.join(words)}: not all of these are finite; give numbers")
+    return numbers
 
 
 def csv_header(path):
