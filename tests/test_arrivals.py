@@ -80,7 +80,7 @@ def test_written_arrivals_are_read_back(tmp_path, format, data):
 
 
 def test_weights_of_ph2dt_are_errors_and_weight_zero_is_left_out(tmp_path):
-    found = read_arrivals(written(tmp_path, "a.pha", PHA), best_error=0.03)
+    found = read_arrivals(written(tmp_path, "a.pha", PHA.replace("# ", "#")), best_error=0.03)
     np.testing.assert_allclose(found["pick_error"], [0.03, 0.06, 0.12])
     assert list(found["phase_index"].to_numpy()) == [0, 0, 1]
     assert list(found["station"].to_numpy()) == ["NCCSP", "NCCBW"]
@@ -120,6 +120,26 @@ def test_locations_of_nonlinloc_come_through_obspy():
     assert found.sizes == {"pick": 5, "event": 1, "station": 5}
     np.testing.assert_allclose(found["pick_error"], 0.05)
     assert float(found["depth"][0]) == pytest.approx(1.43359)
+
+
+def test_events_of_obspy_may_lack_picks_origins_and_errors(tmp_path):
+    event = obspy.core.event
+    errors = [{"uncertainty": 0.1}, {"lower_uncertainty": 0.1, "upper_uncertainty": 0.3}, {}]
+    picks = [
+        event.Pick(
+            time=obspy.UTCDateTime(1000 + i),
+            time_errors=error,
+            phase_hint=phase,
+            waveform_id=event.WaveformStreamID("XX", "A"),
+        )
+        for i, (phase, error) in enumerate(zip(["Pn", "Sg", "AML"], errors, strict=True))
+    ]
+    found = read_arrivals(event.Catalog([event.Event(), event.Event(picks=picks)]))
+    assert found.sizes == {"pick": 2, "event": 1, "station": 1}
+    np.testing.assert_allclose(found["time"], [0, 1])
+    np.testing.assert_allclose(found["pick_error"], [0.1, 0.2])
+    with pytest.raises(DatasetError, match="nothing in its events can be used"):
+        read_arrivals(event.Catalog([event.Event()]))
 
 
 def test_arrivals_survive_netcdf(tmp_path):

@@ -110,10 +110,11 @@ ARRIVALS = Schema(
 
 def cells_of_event(event):
     """Return a row of cells for every P and S pick of an ObsPy event."""
+    if not event.picks:
+        return []
     origin = event.preferred_origin() or next(iter(event.origins), None)
     named = {str(arrival.pick_id): arrival.phase for arrival in getattr(origin, "arrivals", [])}
-    moments = [pick.time for pick in event.picks]
-    reference = origin.time if origin is not None and origin.time is not None else min(moments)
+    reference = getattr(origin, "time", None) or min(pick.time for pick in event.picks)
     metres = getattr(origin, "depth", None)
     place = {
         "latitude": getattr(origin, "latitude", None),
@@ -128,14 +129,22 @@ def cells_of_event(event):
                 {
                     "event": str(event.resource_id),
                     "reference_time": reference.datetime,
-                    "station": pick.waveform_id.station_code,
+                    "station": getattr(pick.waveform_id, "station_code", None),
                     "phase": phase,
                     "time": pick.time - reference,
-                    "pick_error": pick.time_errors.uncertainty,
+                    "pick_error": error_of(pick.time_errors),
                     **{name: value for name, value in place.items() if value is not None},
                 }
             )
     return rows
+
+
+def error_of(errors):
+    """Return the standard error of an ObsPy time, None where it is not known."""
+    if errors.uncertainty is not None:
+        return errors.uncertainty
+    sides = [errors.lower_uncertainty, errors.upper_uncertainty]
+    return None if None in sides else sum(sides) / 2
 
 
 @reader(ARRIVALS, event=cells_of_event, formats=FORMATS)

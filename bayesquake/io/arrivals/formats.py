@@ -26,7 +26,7 @@ from bayesquake.io.tables import LineError, TextFormat, numbers_of, words_of
 
 __all__ = ["FORMATS"]
 
-HEADER_WORDS = 15
+HEADER_WORDS = 14
 """# year month day hour minute second latitude longitude depth magnitude eh ez rms id."""
 
 CNV_HEADER = re.compile(
@@ -60,8 +60,8 @@ def time_of(clock, second, line):
 
 def are_hypodd(lines):
     """Return whether the first line is the header of an event of ph2dt."""
-    words = next((line for line in lines if line.strip()), "").split()
-    return len(words) == HEADER_WORDS and words[0] == "#"
+    first = next((line for line in lines if line.strip()), "")
+    return first.startswith("#") and len(first[1:].split()) == HEADER_WORDS
 
 
 def hypodd_cells(lines):
@@ -72,9 +72,9 @@ def hypodd_cells(lines):
         if not words:
             continue
         if words[0].startswith("#"):
-            header = [word for word in (words[0][1:], *words[1:]) if word]
-            if len(header) != HEADER_WORDS - 1:
-                raise LineError(line, f"an event has {HEADER_WORDS - 1} entries; complete them")
+            header = text.strip()[1:].split()
+            if len(header) != HEADER_WORDS:
+                raise LineError(line, f"an event has {HEADER_WORDS} entries; complete them")
             numbers = numbers_of(header[:9], line)
             event = {
                 "event": header[-1],
