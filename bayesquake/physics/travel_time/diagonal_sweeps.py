@@ -226,9 +226,11 @@ def _shifted(plane, steps, fill):
 
 def _moved(values, axis, count, fill):
     """Return ``values`` moved by ``count`` towards larger indices, filled where nothing comes."""
+    size = values.shape[axis]
     if count == 0:
         return values
-    size = values.shape[axis]
+    if abs(count) >= size:
+        return jnp.full_like(values, fill)
     kept = jax.lax.slice_in_dim(values, max(-count, 0), size - max(count, 0), axis=axis)
     widths = [(0, 0)] * values.ndim
     widths[axis] = (max(count, 0), max(-count, 0))

@@ -162,6 +162,14 @@ def test_axes_may_come_in_any_order():
         np.testing.assert_allclose(turned, expected.transpose(axes), rtol=0, atol=1e-12)
 
 
+@pytest.mark.parametrize("width", [1, 2])
+def test_sections_of_one_or_two_planes_are_solved(width):
+    shape, source = (40, width, 20), (15.3, 0.0, 5.2)
+    computed = times(gradient_medium(shape, SPACING), jnp.array(source), SPACING)
+    exact = exact_times(shape, SPACING, source)
+    assert 1e3 * np.sqrt(np.mean((computed - exact) ** 2)) < 0.2
+
+
 def test_single_precision_gives_the_same_times():
     double = times(gradient_medium(SHAPE, SPACING), jnp.array(OFF_NODE), SPACING)
     single = times(
