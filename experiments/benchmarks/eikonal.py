@@ -180,13 +180,10 @@ def show(measured, console):
     shape = " x ".join(map(str, measured["shape"]))
     table = Table(title=f"{shape} nodes, {measured['device']}")
     for heading in ("solver", "source", *(heading for heading, _ in COLUMNS.values())):
-        table.add_column(heading)
+        table.add_column(heading, no_wrap=True)
     for row in measured["rows"]:
-        cells = [
-            form.format(row[key]) if key in row else row.get("status", "")
-            for key, (_, form) in COLUMNS.items()
-        ]
-        table.add_row(row["solver"], row["source"], *cells)
+        cells = [form.format(row[key]) if key in row else "" for key, (_, form) in COLUMNS.items()]
+        table.add_row(row["solver"], row.get("status", row["source"]), *cells)
     console.print(table)
     for goal in measured["goals"]:
         verdict = {None: NOT_INSTALLED, True: "met", False: "not met"}[goal["met"]]
@@ -201,7 +198,7 @@ def main(arguments=None):
     parser.add_argument("--quick", action="store_true", help="a small grid")
     given = parser.parse_args(arguments)
     measured = measure(QUICK if given.quick else FULL)
-    show(measured, Console())
+    show(measured, Console(width=140))
     if given.out is not None:
         given.out.mkdir(parents=True, exist_ok=True)
         text = json.dumps(measured, indent=1)
