@@ -28,7 +28,7 @@ import xarray as xr
 
 from bayesquake.errors import BayesquakeError, DatasetError, OptionError
 from bayesquake.io.catalog import content_hash, source_of
-from bayesquake.io.tables import LineError, Table, csv_cells, kind, text_lines
+from bayesquake.io.tables import LineError, Table, csv_cells, kind, table_of_lines, text_lines
 from bayesquake.io.units import is_unit
 from bayesquake.model.options import Option, any_of, checked_options, takes, text
 
@@ -284,9 +284,8 @@ def reader(schema, *, event=None, formats=()):
 
     The reader takes a path or an object in place of the table: a CSV file; a NetCDF file; a text
     file of one of the ``formats``; an event file that ObsPy reads, or its catalogue, if ``event``
-    is given; a data set of the model,
-    which is checked and handed back, or one with the columns of a table. It takes the option
-    ``format`` besides those of the function.
+    is given; a data set of the model, which is checked and handed back, or one with the columns of
+    a table. It takes the option ``format`` besides those of the function.
 
     Parameters
     ----------
@@ -410,13 +409,12 @@ def _opened(schema, source, format, event, formats=()):
     if format is None and path.suffix.lower() == ".nc":
         return load_netcdf(path, schema.error), str(path)
     if path.suffix.lower() == ".csv" if format is None else format.upper() == "CSV":
-        cells = csv_cells(path, schema.error)
-        table = Table(cells, lambda i: f"{path}, line {cells.index[i]}", str(path), schema)
-        return table, str(path)
-    for text_format in formats:
-        lines = text_lines(path, schema.error) if format in (None, text_format.name) else []
-        if format == text_format.name or (format is None and text_format.begins(lines)):
-            return _table_of_lines(schema, text_format, lines, path), str(path)
+        return table_of_lines(schema, csv_cells(path, schema.error), path), str(path)
+    candidates = [one for one in formats if format in (None, one.name)]
+    lines = text_lines(path, schema.error) if candidates else []
+    for text_format in candidates:
+        if format is not None or text_format.begins(lines):
+            return _table_of_text(schema, text_format, lines, path), str(path)
     if event is None and formats:
         known = ", ".join(text_format.name for text_format in formats)
         raise schema.error(
@@ -434,7 +432,7 @@ def _opened(schema, source, format, event, formats=()):
     return _table_of_events(schema, events, str(path), event), str(path)
 
 
-def _table_of_lines(schema, text_format, lines, path):
+def _table_of_text(schema, text_format, lines, path):
     """Return the cells of a text file of some format."""
     try:
         cells = text_format.cells(lines)
@@ -442,7 +440,7 @@ def _table_of_lines(schema, text_format, lines, path):
         raise schema.error(f"{path}, line {problem.number}: {problem}") from None
     if cells.empty:
         raise schema.error(f"{path} holds nothing in the format {text_format.name}")
-    return Table(cells, lambda i: f"{path}, line {cells.index[i]}", str(path), schema)
+    return table_of_lines(schema, cells, path)
 
 
 def _table_of_events(schema, events, name, event):

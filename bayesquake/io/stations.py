@@ -90,7 +90,7 @@ def source_cells(lines):
             )
         first, second, depth, elevation = numbers_of(words[3:GTSRCE_WORDS], line)
         if words[2] == "LATLON":
-            where = {"latitude": first, "longitude": second, "elevation": elevation - depth}
+            where = {"latitude": first, "longitude": second, "elevation_km": elevation - depth}
         else:
             where = {"x": first, "y": second, "z": depth - elevation}
         rows[line] = {"station": words[1], **where}
@@ -98,7 +98,7 @@ def source_cells(lines):
 
 
 def are_hypodd(lines):
-    """Return whether all lines are a name followed by two or three numbers, or more of hypoDD's."""
+    """Return whether all lines are a name followed by two or more numbers."""
     found = words_of(lines)
     try:
         return bool(found) and all(
@@ -121,7 +121,7 @@ def hypodd_cells(lines):
             "station": words[0],
             "latitude": latitude,
             "longitude": longitude,
-            "elevation": metres / 1000,
+            "elevation_km": metres / 1000,
         }
     return pd.DataFrame.from_dict(rows, orient="index")
 
@@ -154,7 +154,7 @@ def read_stations(table):
         station stands there twice.
     """
     columns = set(table.cells)
-    if table.name.lower().endswith(".csv") and "elevation" in columns:
+    if "elevation" in columns:
         raise DatasetError(
             f"{table.name}: the column elevation does not say its unit; name it elevation_m or "
             "elevation_km"

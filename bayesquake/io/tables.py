@@ -17,6 +17,7 @@ __all__ = [
     "csv_cells",
     "csv_header",
     "numbers_of",
+    "table_of_lines",
     "text_lines",
     "words_of",
 ]
@@ -170,6 +171,11 @@ class Table:
                 f"{self.name}: more than one column gives the {column}; keep one"
             )
         return found
+
+
+def table_of_lines(schema, cells, path):
+    """Return cells that are indexed by the lines of a file as a table."""
+    return Table(cells, lambda row: f"{path}, line {cells.index[row]}", str(path), schema)
 
 
 def kind(unit, low, high):

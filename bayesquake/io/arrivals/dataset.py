@@ -10,7 +10,7 @@ import pandas as pd
 from bayesquake.errors import DatasetError
 from bayesquake.io.arrivals.formats import FORMATS
 from bayesquake.io.datasets import Schema, Variable, labelled, reader
-from bayesquake.io.tables import Table, csv_cells
+from bayesquake.io.tables import csv_cells, table_of_lines
 from bayesquake.model.options import any_of, instance, number, one_of, takes, text
 
 __all__ = ["ARRIVALS", "PHASES", "DuplicatePickWarning", "read_arrivals"]
@@ -228,8 +228,7 @@ def events_table(path):
     """Return the table of a CSV file of events."""
     if not os.path.isfile(path):
         raise DatasetError(f"{path} does not exist; give the path of a CSV file of events")
-    cells = csv_cells(path, DatasetError)
-    return Table(cells, lambda i: f"{path}, line {cells.index[i]}", str(path), ARRIVALS)
+    return table_of_lines(ARRIVALS, csv_cells(path, DatasetError), path)
 
 
 def rows_of(table, names, picks):

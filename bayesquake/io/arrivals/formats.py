@@ -41,9 +41,8 @@ FIRST_YEAR = 1970
 
 OBS_WORDS = 11
 """Station, instrument, component, onset, phase, polarity, date, hour-minute, second, GAU, error."""
-
-
 NAMES_OF_EVENTS = ("PUBLIC_ID", "EQ_EVENT")
+"""Words that begin lines about an event in a file of NonLinLoc."""
 
 
 def time_of(clock, second, line):

@@ -117,6 +117,15 @@ class Neighbours(NamedTuple):
     double: list[jax.Array]
     aside: dict[tuple[int, int], jax.Array]
 
+    @classmethod
+    def found(cls, at):
+        """Return the neighbours that a function of their steps finds."""
+        return cls(
+            [at(step) for step in SINGLE],
+            [at(step) for step in DOUBLE],
+            {pair: at(step) for pair, step in ASIDE.items()},
+        )
+
 
 def first_arrival_times(slowness, source, spacing, origin=(0.0, 0.0, 0.0), order=2):
     """Return the time of the first arrival at every node.
@@ -269,9 +278,7 @@ def _dependence(first, tau, relative, source, spacing, order):
     ]
     offset = _grid_offsets(tau.shape, source, spacing, backwards, first)
     A, K = _coefficients(offset, spacing)
-    single = [upwind(time, backwards, step, jnp.inf) for step in SINGLE]
-    double = [upwind(time, backwards, step, jnp.inf) for step in DOUBLE]
-    aside = {pair: upwind(time, backwards, step, jnp.inf) for pair, step in ASIDE.items()}
+    single, double, aside = Neighbours.found(lambda step: upwind(time, backwards, step, jnp.inf))
     main = jnp.argmin(jnp.stack(single), axis=0)
     kinds = []
     for axis, step in enumerate(SINGLE):
@@ -306,12 +313,7 @@ def _solved(relative, stencil, source, spacing):
             local = Stencil.of(nodes.of(stencil))
             offset = _node_offsets(nodes, source, spacing, octant)
             A, K = _coefficients(offset, spacing, local.kinds)
-            neighbours = Neighbours(
-                [at(step) for step in SINGLE],
-                [at(step) for step in DOUBLE],
-                {pair: at(step) for pair, step in ASIDE.items()},
-            )
-            values, level, known = _differences(neighbours, local, offset, spacing)
+            values, level, known = _differences(Neighbours.found(at), local, offset, spacing)
             square = nodes.of(relative) ** 2
             level = _mild(level, square)
             pulls = [
@@ -394,11 +396,7 @@ def _components(source, spacing, first, tau, stencil, solved_in, relative):
     stencil = Stencil.of(stencil)
     offset = _grid_offsets(tau.shape, source, spacing, backwards, first)
     A, K = _coefficients(offset, spacing, stencil.kinds)
-    neighbours = Neighbours(
-        [upwind(tau, backwards, step, 0.0) for step in SINGLE],
-        [upwind(tau, backwards, step, 0.0) for step in DOUBLE],
-        {pair: upwind(tau, backwards, step, 0.0) for pair, step in ASIDE.items()},
-    )
+    neighbours = Neighbours.found(lambda step: upwind(tau, backwards, step, 0.0))
     values, level, _ = _differences(neighbours, stencil, offset, spacing)
     c = tuple(
         jnp.where(_arriving(kind), jnp.maximum(a * tau - k * value, 0.0), 0.0)
