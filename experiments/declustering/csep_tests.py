@@ -12,8 +12,8 @@ import xarray as xr
 import bayesquake as bq
 from bayesquake.experiments.entries import DataAbsentError
 from bayesquake.models.event_classification.forecast import forecast_catalogs, write_csep
-from bayesquake.models.event_classification.projection import to_geographic
 from bayesquake.models.event_classification.scoring import window_after
+from bayesquake.physics.projection import to_geographic
 
 from .sanjac_residuals import draws_at_the_mode, end_of_fit, read_catalogue
 from .study import model

@@ -36,6 +36,7 @@ from bayesquake.model.options import (
     takes,
     text,
 )
+from bayesquake.physics.projection import to_plane
 
 from .caution import warn_of_suspect
 from .dataset import (
@@ -53,7 +54,6 @@ from .errors import (
     MissingMagnitudeBinError,
     OutsidePolygonError,
 )
-from .projection import to_plane
 from .region import (
     BEND_KM,
     Region,

@@ -12,10 +12,10 @@ from matplotlib.colors import LinearSegmentedColormap, to_rgba
 from matplotlib.dates import AutoDateLocator, ConciseDateFormatter, date2num
 from matplotlib.patches import Polygon
 
+from bayesquake.physics.projection import near_longitude, to_geographic
 from bayesquake.reporting.figures import BLUE, GREY, INK, VERMILION
 
 from .background import CELLS
-from .projection import near_longitude, to_geographic
 
 __all__ = [
     "CLASSES",

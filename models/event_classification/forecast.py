@@ -13,12 +13,12 @@ import xarray as xr
 from bayesquake.errors import OptionError, ResultError
 from bayesquake.io.catalog import utc_times
 from bayesquake.io.files import replace_when_complete
+from bayesquake.physics.projection import to_geographic
 
 from .arrays import reference_magnitude, sources_in_time
 from .branching import as_population, descend, joined, magnitudes, selected
 from .immigrants import background_events
 from .parameters import SIMULATED
-from .projection import to_geographic
 from .region import is_near
 
 __all__ = ["forecast_catalogs", "write_csep"]

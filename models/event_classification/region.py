@@ -17,9 +17,9 @@ import shapely
 
 from bayesquake.errors import OptionError
 from bayesquake.io.tables import csv_cells
+from bayesquake.physics.projection import near_longitude, to_plane
 
 from .errors import PolygonError
-from .projection import near_longitude, to_plane
 
 __all__ = [
     "BEND_KM",

@@ -14,6 +14,7 @@ from bayesquake.io.magnitudes import MAGNITUDE, ROUNDING
 from bayesquake.model.options import any_of, count, flag, number
 from bayesquake.model.priors import resolved
 from bayesquake.model.simulation import checked_design, given_values, require_event_limits
+from bayesquake.physics.projection import to_geographic
 
 from .arrays import prepare, reference_magnitude, sources_in_time
 from .background import make_field
@@ -24,7 +25,6 @@ from .errors import SupercriticalError
 from .immigrants import background_events
 from .model import log_subcritical
 from .parameters import NATURAL, SIMULATED, natural_values, scalar_sites, sites_of_natural
-from .projection import to_geographic
 from .quantities import PRIORS
 from .region import is_near
 

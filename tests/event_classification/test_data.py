@@ -26,7 +26,6 @@ from bayesquake.models.event_classification.errors import (
     OutsidePolygonError,
     PolygonError,
 )
-from bayesquake.models.event_classification.projection import to_geographic, to_plane
 from bayesquake.models.event_classification.region import (
     BEND_KM,
     Region,
@@ -38,6 +37,7 @@ from bayesquake.models.event_classification.region import (
     signed_area,
     simple_polygon,
 )
+from bayesquake.physics.projection import to_geographic, to_plane
 
 SQUARE = [(0, 0), (100, 0), (100, 100), (0, 100)]
 EXAMPLE = {

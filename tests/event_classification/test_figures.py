@@ -24,9 +24,9 @@ from bayesquake.models.event_classification.forest import (
 )
 from bayesquake.models.event_classification.kernels import offspring_density, offspring_rate
 from bayesquake.models.event_classification.parameters import natural_values
-from bayesquake.models.event_classification.projection import near_longitude, to_geographic
 from bayesquake.models.event_classification.reliability import reliability
 from bayesquake.models.event_classification.triggering import time_fraction
+from bayesquake.physics.projection import near_longitude, to_geographic
 
 CHAINS, DRAWS = 2, 20
 TRUTH = {"k": 0.2, "alpha": 1.5, "c": 0.01, "p": 1.2, "beta": 2.3}

@@ -1,4 +1,4 @@
-"""The plane of a catalogue: Lambert's azimuthal equal-area projection about one centre.
+"""A plane for points on the Earth: Lambert's azimuthal equal-area projection about one centre.
 
 Convention: ellipsoid WGS84; x to the east and y to the north, in km from the centre. A
 projection is told by its centre (longitude, latitude) in degrees alone, so that whoever
