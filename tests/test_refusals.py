@@ -226,6 +226,16 @@ CONTRADICTIONS = {
         "a mark that is not there": lambda d: d.assign_attrs(marks="depth"),
         "a sphere without longitudes": lambda d: d.assign_attrs(distance="sphere"),
     },
+    "hypocenter_velocity": {
+        "an event of three picks": lambda d: d.isel(pick=slice(3)),
+        "a source above the layers": lambda d: changed(d, depth=(1, -0.5)),
+        "layers out of order": lambda d: changed(d, top=(2, 1.0)),
+        "a pick of no station": lambda d: changed(d, station_index=(4, 50)),
+        "a phase between P and S": lambda d: changed(d, phase_index=(4, 0.5)),
+        "two picks of one phase": lambda d: d.isel(pick=[0, *range(d.sizes["pick"])]),
+        "S as fast as P": lambda d: d.assign(vs=d["vp"]),
+        "a station far away": lambda d: changed(d, station_x=(2, 2000.0)),
+    },
     "source_spectra": {
         "more degrees of freedom than there can be": lambda d: d.assign(nu1=d["nu1"] + 1),
         "places neither used nor not": lambda d: d.assign(mask=d["mask"] / 2),

@@ -66,3 +66,14 @@ def test_an_unknown_model_is_named_with_the_nearest():
 def test_a_model_without_a_card_says_where_to_write_it(further_folder):
     with pytest.raises(ModelNotFoundError, match=r"has_no_model/card\.md"):
         registry.card("has_no_model")
+
+
+def test_models_work_where_arviz_was_imported_first():
+    script = (
+        "import arviz, bayesquake as bq, jax\n"
+        "model = bq.load_model('hypocenter_velocity')\n"
+        "model.simulate(jax.random.key(1), {'events': 1, 'stations': 4, 'p_share': 1.0})\n"
+        "import numpyro.distributions\n"
+        "assert hasattr(numpyro.distributions, 'distribution')\n"
+    )
+    subprocess.run([sys.executable, "-c", script], check=True)

@@ -53,8 +53,8 @@ def nuts(
     chains, warmup, draws : int
     seed : int
         The same seed, versions and device give the same draws.
-    metric : {"diagonal", "dense", "low_rank"}
-        What is adapted: scales, their correlations, or a few directions of them.
+    metric : {"diagonal", "dense", "low_rank", "identity"}
+        What is adapted: scales, their correlations, a few directions of them, or nothing.
     target_accept : float
         Mean acceptance probability that the step size is adapted to.
     max_tree_depth : int

@@ -40,6 +40,7 @@ __all__ = [
     "load_netcdf",
     "nearest_schema",
     "opened_netcdf",
+    "own_dataset",
     "prepared",
     "reader",
     "require_attributes",
@@ -310,7 +311,7 @@ def reader(schema, *, event=None, formats=()):
             options = checked_options(function, options)
             opened, name = _opened(schema, source, format, event, formats)
             if _is_own(schema, opened):
-                return _own(schema, opened, name, options)
+                return own_dataset(schema, opened, name, options)
             table = opened if isinstance(opened, Table) else _table_of(schema, opened, name)
             dataset = function(table, **options)
             dataset.attrs.setdefault("source", name)
@@ -485,8 +486,25 @@ def _is_own(schema, opened):
     return whole or any(opened[name].ndim > 1 for name in there)
 
 
-def _own(schema, dataset, name, options):
-    """Return a data set of the model, checked, unless it is asked to be another one."""
+def own_dataset(schema, dataset, name, options):
+    """Return a data set of the model, checked, unless it is asked to be another one.
+
+    Parameters
+    ----------
+    schema : Schema
+    dataset : xarray.Dataset
+    name : str
+        What to call it in messages.
+    options : mapping
+        Of the reader; only attributes that the data set has already can be asked for.
+
+    Raises
+    ------
+    OptionError
+        Something else is asked for.
+    Exception
+        Of the schema's kind, see `checked`.
+    """
     for option, value in options.items():
         if option not in schema.attributes or not np.array_equal(dataset.attrs.get(option), value):
             raise OptionError(

@@ -167,7 +167,7 @@ FORMATS = (
 
 
 @reader(LAYERS, formats=FORMATS)
-@takes(thickest=number("km", above=0))
+@takes(thickest=number("km", above=0, at_most=1e3))
 def read_layers(table, *, thickest=1.0):
     """Read a velocity model of flat layers.
 

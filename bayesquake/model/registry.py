@@ -94,6 +94,11 @@ def folder_of(name):
 @functools.cache
 def _attempt(name):
     """Return the model of that name, or the reason why it cannot be imported."""
+    import numpyro
+
+    # ArviZ leaves NumPyro to be imported at the first use of an attribute. If that first use is the
+    # import of a part of it, the part is made twice and lacks what is in the other one.
+    _ = numpyro.__version__
     try:
         return importlib.import_module(f"{PACKAGE}.{name}").MODEL
     except Exception as problem:  # Whatever a folder raises is the fault of its model alone.

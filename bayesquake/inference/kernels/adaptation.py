@@ -28,8 +28,14 @@ METRICS = {
     "diagonal": "variance of the draws over that of their gradients, square root",
     "dense": "covariance of the draws",
     "low_rank": "diagonal with a correction along at most ten directions",
+    "identity": "none, for coordinates in which the target is nearly standard normal",
 }
-RECIPES = {"diagonal": "fisher_diag", "dense": "welford_dense", "low_rank": "fisher_low_rank"}
+RECIPES = {
+    "diagonal": "fisher_diag",
+    "dense": "welford_dense",
+    "low_rank": "fisher_low_rank",
+    "identity": "fisher_diag",
+}
 BUFFERED_DRAWS = 1000
 """Draws, of all chains together, from which a low-rank metric is made at most."""
 
@@ -82,7 +88,9 @@ def adaptation(metric, target_accept):
 
     def start(gradients):
         state = core.init(gradients.shape[1])
-        first = _first_metric(state.inverse_mass_matrix, gradients)
+        first = state.inverse_mass_matrix
+        if metric != "identity":
+            first = _first_metric(first, gradients)
         return Adapted(jnp.asarray(FIRST_STEP_SIZE), first, averaging_start(FIRST_STEP_SIZE), state)
 
     def nothing(adapted, *_):
@@ -126,7 +134,7 @@ def warmup_stages(metric, warmup):
     of which takes in what would be too short for another; at the end the step size alone.
     """
     metric_end = warmup - round(STEP_SIZE_SHARE * warmup)
-    if metric_end < SHORTEST_ADAPTATION:
+    if metric == "identity" or metric_end < SHORTEST_ADAPTATION:
         stages = np.full(warmup, ADAPT_STEP)
     else:
         short = SHORT_WINDOWS[metric]

@@ -150,7 +150,7 @@ def error_of(errors):
 @reader(ARRIVALS, event=cells_of_event, formats=FORMATS)
 @takes(
     events=any_of(None, text("the path of a CSV file"), instance(os.PathLike, what="a path")),
-    best_error=number("s", above=0),
+    best_error=number("s", above=0, at_most=1e3),
     duplicates=one_of("refuse", "best"),
 )
 def read_arrivals(table, *, events=None, best_error=0.05, duplicates="refuse"):

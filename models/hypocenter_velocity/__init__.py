@@ -1,0 +1,49 @@
+"""Hypocentres, velocities and station terms, all at once, from arrival times of P and S."""
+
+from bayesquake.model.model import Model, Trial
+
+from .coordinates import COORDINATES
+from .data.arrays import prepare
+from .data.reading import read
+from .model import PRIORS, QUANTITIES, declare
+from .moves import MOVES
+from .results.answers import answers
+from .results.calibrated import calibrated
+from .results.derived import complete
+from .results.figures import FIGURES
+from .simulation import design_of, draw, lengths
+
+__all__ = ["MODEL"]
+
+RECOMMENDED = {"driver": "nuts", "warmup": 500, "max_tree_depth": 4}
+OWN_S = {"s_velocity": "own", "errors": "normal"}
+MODEL = Model(
+    name="hypocenter_velocity",
+    title="Joint hypocentres, velocities and station terms",
+    references=(
+        "Ryberg & Haberland 2019, doi:10.1093/gji/ggz177",
+        "Waldhauser & Ellsworth 2000, doi:10.1785/0120000006",
+    ),
+    declare=declare,
+    priors=PRIORS,
+    quantities=QUANTITIES,
+    read=read,
+    prepare=prepare,
+    draw=draw,
+    design_of=design_of,
+    lengths=lengths,
+    calibrated=calibrated,
+    complete=complete,
+    figures=FIGURES,
+    answers=answers,
+    coordinates=COORDINATES,
+    moves=MOVES,
+    recommended=lambda arrays: RECOMMENDED,
+    trials=(
+        Trial({"events": 6, "stations": 8}),
+        Trial(
+            {"events": 6, "stations": 8, "s_velocity": "own", "errors": "normal"},
+            {"s_velocity": "own", "errors": "normal"},
+        ),
+    ),
+)

@@ -1,0 +1,1 @@
+"""Arrivals with stations and layers: the data set, its reader, the arrays of the model."""

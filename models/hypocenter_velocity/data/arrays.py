@@ -1,0 +1,245 @@
+"""The arrays of the model: picks, the paths that they share, and what is known before."""
+
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from bayesquake.batch.pad import padded
+from bayesquake.io.datasets import prepared
+from bayesquake.model.options import one_of, takes
+
+from ..errors import ModelError
+from ..physics.arrivals import TYPICAL_ERROR_S, depth_coordinate
+from .dataset import DATA
+
+__all__ = ["OPTIONS", "PickArrays", "pick_order", "prepare"]
+
+PADDED_PICKS = 128
+"""Picks and paths are padded to a multiple of this."""
+
+DEGREES_OF_FREEDOM = 5.0
+"""Of Student's t of the errors."""
+
+USUAL_WIDTH_KM = 5.0
+"""Standard deviation of each coordinate around a preliminary hypocentre that is held to it."""
+
+USUAL_WIDTH_S = 3.0
+"""That of the origin time, as its prior has it."""
+
+NETWORK_DEPTH_KM = 10.0
+"""Depth below the top of the layers around which sources are sought without a hypocentre."""
+
+NETWORK_SPEED_KM_S = 5.0
+"""By which the radius of a network becomes an error of origin times without a hypocentre."""
+
+
+class PickArrays(NamedTuple):
+    """Picks, padded, and the paths of which some have a pick of P and one of S.
+
+    Attributes
+    ----------
+    time : (pick,)
+        Arrival after the event's reference time, s.
+    variance : (pick,)
+        What adds to the variance of the errors of the phase, s².
+    relative : (pick,)
+        Scale of the error of the pick in that of its phase.
+    weight : (pick,)
+        Share of a pick in the mean arrival of its event; they sum to 1.
+    phase : (pick,)
+        0 for P, 1 for S.
+    path : (pick,)
+    mask : (pick,)
+        False for padding.
+    path_event, path_station : (path,)
+    station_x, station_y, station_depth : (station,)
+        km.
+    tops : (layer,)
+        km.
+    log_vp, log_vs : (layer,)
+        ln of the reference velocities in km/s; ``log_vs`` is None where Vp/Vs gives S.
+    centre : (4, event)
+        x, y (km), depth coordinate ζ and origin time (s) from which offsets and shifts count.
+    width : (4,)
+        Their units.
+    start : (4, event)
+        Those of the preliminary hypocentres, in these units.
+    population : scalar or None
+        1 where the middle and the spread of the sources are unknown.
+    degrees_of_freedom : scalar or None
+        Of Student's t; None for normal errors.
+    depth_move : (4, event)
+        Step of one standard deviation in x, y, ζ and the mean arrival along the trade-off of
+        depth; zero until the coordinates of the chains are known.
+    layer_move : dict of (layer,)
+        Steps likewise in the changes of single velocities, all else held.
+    """
+
+    time: Any
+    variance: Any
+    relative: Any
+    weight: Any
+    phase: Any
+    path: Any
+    mask: Any
+    path_event: Any
+    path_station: Any
+    station_x: Any
+    station_y: Any
+    station_depth: Any
+    tops: Any
+    log_vp: Any
+    log_vs: Any
+    centre: Any
+    width: Any
+    start: Any
+    population: Any
+    degrees_of_freedom: Any
+    depth_move: Any
+    layer_move: Any
+
+
+OPTIONS = {
+    "errors": one_of("student_t", "normal"),
+    "event_prior": one_of("population", "preliminary"),
+    "s_velocity": one_of("ratio", "own"),
+    "pick_errors": one_of("scale", "add", "ignore"),
+}
+
+
+@prepared(DATA)
+@takes(**OPTIONS)
+def prepare(
+    dataset,
+    *,
+    errors="student_t",
+    event_prior="population",
+    s_velocity="ratio",
+    pick_errors="scale",
+):
+    """Return the `PickArrays` of a data set.
+
+    Parameters
+    ----------
+    dataset : xarray.Dataset
+        Of `DATA`.
+    errors : {"student_t", "normal"}
+        Distribution of the errors: Student's t with 5 degrees of freedom, or normal.
+    event_prior : {"population", "preliminary"}
+        Whether sources come from one population, whose middle and spread are unknown and in
+        proportion to the network, or lie each within 5 km of its preliminary hypocentre, which
+        must then come from other data than these.
+    s_velocity : {"ratio", "own"}
+        Whether S has one ratio Vp/Vs, or velocities of its own around those given.
+    pick_errors : {"scale", "add", "ignore"}
+        How standard errors of picks enter, where they are known: only their ratios count, σ being
+        the error of a pick whose stated one is the median of its phase, as befits classes of
+        quality; or their squares add to that of σ, as befits measured errors; or not at all.
+
+    Raises
+    ------
+    DatasetError
+    ModelError
+        S velocities of their own are asked for, and some layer has none.
+    """
+    vs = dataset["vs"].to_numpy()
+    if s_velocity == "own" and np.isnan(vs).any():
+        raise ModelError(
+            f"layer {int(np.argmax(np.isnan(vs)))} has no S velocity; give vs, or use "
+            "s_velocity='ratio'"
+        )
+    picks = picks_of(dataset, pick_errors)
+    centre, width = around(dataset, event_prior)
+    preliminary = np.stack([*preliminary_places(dataset), values(dataset, "origin_time")])
+    changes = ["log_vp_change", *(["log_vs_change"] if s_velocity == "own" else [])]
+    return PickArrays(
+        **picks,
+        **{name: values(dataset, name) for name in ("station_x", "station_y", "station_depth")},
+        tops=values(dataset, "top"),
+        log_vp=np.log(values(dataset, "vp")),
+        log_vs=np.log(vs) if s_velocity == "own" else None,
+        centre=centre,
+        width=width,
+        start=(preliminary - centre) / width[:, None],
+        population=np.asarray(1.0) if event_prior == "population" else None,
+        degrees_of_freedom=np.asarray(DEGREES_OF_FREEDOM) if errors == "student_t" else None,
+        depth_move=np.zeros((4, dataset.sizes["event"])),
+        layer_move={name: np.zeros(dataset.sizes["layer"]) for name in changes},
+    )
+
+
+def values(dataset, name):
+    """Return a variable as numbers."""
+    return dataset[name].to_numpy().astype(float)
+
+
+def indices(dataset):
+    """Return event, station and phase of every pick, as whole numbers."""
+    kinds = ("event", "station", "phase")
+    return tuple(dataset[f"{kind}_index"].to_numpy().astype(int) for kind in kinds)
+
+
+def pick_order(dataset):
+    """Return the places of the picks in the order of the arrays: event, station, phase."""
+    return np.lexsort(indices(dataset)[::-1])
+
+
+def picks_of(dataset, pick_errors):
+    """Return picks and paths, padded; picks of padding lie on the first path."""
+    order = pick_order(dataset)
+    event, station, phase = (index[order] for index in indices(dataset))
+    paths, path = np.unique(event * dataset.sizes["station"] + station, return_inverse=True)
+    variance, relative = scaled(values(dataset, "pick_error")[order], phase, pick_errors)
+    weight = 1 / ((np.array(TYPICAL_ERROR_S)[phase] * relative) ** 2 + variance)
+    weight /= np.bincount(event, weight)[event]
+    of_picks = padded(
+        PADDED_PICKS,
+        time=values(dataset, "time")[order],
+        variance=variance,
+        relative=relative,
+        weight=weight,
+        phase=phase,
+        path=path,
+    )
+    of_picks["relative"] = np.where(of_picks["mask"], of_picks["relative"], 1.0)
+    path_event, path_station = np.divmod(paths, dataset.sizes["station"])
+    of_paths = padded(PADDED_PICKS, path_event=path_event, path_station=path_station)
+    of_paths.pop("mask")
+    return of_picks | of_paths
+
+
+def scaled(pick_error, phase, pick_errors):
+    """Return the variance (s²) that adds to that of each pick, and its scale in σ of its phase."""
+    known = np.isfinite(pick_error)
+    nothing, one = np.zeros(len(phase)), np.ones(len(phase))
+    if pick_errors == "ignore" or not known.any():
+        return nothing, one
+    if pick_errors == "add":
+        return np.where(known, pick_error, 0.0) ** 2, one
+    median = one.copy()
+    for k in np.unique(phase[known]):
+        median[phase == k] = np.median(pick_error[known & (phase == k)])
+    return nothing, np.where(known, pick_error / median, 1.0)
+
+
+def preliminary_places(dataset):
+    """Return x, y (km) and depth coordinate of the preliminary hypocentres, three of (event,)."""
+    depth = depth_coordinate(values(dataset, "depth"), float(dataset["top"][0]))
+    return values(dataset, "x"), values(dataset, "y"), depth
+
+
+def around(dataset, event_prior):
+    """Return centre (4, event) and width (4,) of the priors of hypocentres."""
+    origin_time = values(dataset, "origin_time")
+    if event_prior == "preliminary":
+        centre = np.stack([*preliminary_places(dataset), origin_time])
+        return centre, np.array([USUAL_WIDTH_KM] * 3 + [1.0])
+    network = [values(dataset, f"station_{axis}") for axis in ("x", "y")]
+    middle = [np.mean(axis) for axis in network]
+    radius = np.hypot(*(axis - mean for axis, mean in zip(network, middle, strict=True))).max()
+    unknown = 1.0
+    if dataset.attrs.get("preliminary", "given") != "given":
+        unknown = max(1.0, radius / NETWORK_SPEED_KM_S / USUAL_WIDTH_S)
+    depth = float(depth_coordinate(NETWORK_DEPTH_KM, 0.0))
+    places = [np.full(len(origin_time), place) for place in (*middle, depth)]
+    return np.stack([*places, origin_time]), np.array([radius, radius, NETWORK_DEPTH_KM, unknown])

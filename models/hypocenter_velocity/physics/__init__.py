@@ -1,0 +1,1 @@
+"""Arrival times, the coordinates of the chains and their own moves."""

@@ -1,0 +1,262 @@
+r"""The precision of hypocentres, velocities, station terms and scales, in Gauss and Newton's form.
+
+A pick is expected at :math:`\bar t_i + f_n - \sum_{m \in i} w_m f_m`, with the delay :math:`f_n =
+T_n + d_n`. What it tells has the weight :math:`I / s_n^2`, with :math:`I = (\nu + 1) / (\nu + 3)`
+for Student's t, 1 for normal errors, and of ln s the information :math:`2 \nu / (\nu + 3)` or 2.
+The derivatives of f are a few dense columns (velocities) and one-hot ones (station terms), so that
+sums over picks need no matrix of picks by unknowns.
+
+References
+----------
+Lange, Little & Taylor 1989, doi:10.1080/01621459.1989.10478852 (information of Student's t)
+"""
+
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+from numpyro.distributions import biject_to
+
+from bayesquake.physics.travel_time.layered import first_arrival_time
+
+from ..model import DIRECTIONS, EVENT_SITES, error_scale, population
+from .arrivals import by_event, distance_of
+from .arrow import Arrow
+
+__all__ = ["event_precision", "joint", "log_prior", "precision", "split"]
+
+LOWEST_CURVATURE = 1e-6
+"""Of a prior, in its unconstrained coordinate."""
+
+
+class Slopes(NamedTuple):
+    """Derivatives of the travel time of every pick.
+
+    Attributes
+    ----------
+    place : (pick, 3)
+        By the offsets of x, y and ζ.
+    velocity : (pick, column)
+        By ln vp and Vp/Vs, or by ln vp and ln vs.
+    """
+
+    place: Any
+    velocity: Any
+
+
+def split(sites):
+    """Return the unconstrained sites as (event, 4) and (shared,) arrays."""
+    events = jnp.stack([sites[name] for name in EVENT_SITES], axis=-1)
+    shared = [sites[name].ravel() for name in shared_names(sites)]
+    return events, jnp.concatenate(shared)
+
+
+def joint(events, shared, sites):
+    """Return sites of the shapes of others, the inverse of `split`."""
+    made = {name: events[:, k] for k, name in enumerate(EVENT_SITES)}
+    first = 0
+    for name in shared_names(sites):
+        size = sites[name].size
+        made[name] = shared[first : first + size].reshape(sites[name].shape)
+        first += size
+    return made
+
+
+def shared_names(sites):
+    """Return the sites that all events share, in order."""
+    return sorted(set(sites) - set(EVENT_SITES))
+
+
+def log_prior(prior, site):
+    """Return the log density of a prior in the unconstrained coordinate of its site."""
+    bijection = biject_to(prior.support)
+    value = bijection(site)
+    return prior.log_prob(value) + bijection.log_abs_det_jacobian(site, value)
+
+
+def event_precision(values, data, priors):
+    """Return H_ii, (event, 4, 4), given all else.
+
+    Parameters
+    ----------
+    values : mapping
+        Of every quantity, as `bayesquake.targets.target.Target.constrain` returns them.
+    data : data.arrays.PickArrays
+    priors : dict of numpyro.distributions.Distribution
+    """
+    slopes = delay_slopes(values, data)
+    return _own(slopes.place, _weights(values, data), population(values).spread, data, priors)
+
+
+def precision(base, position, data, priors):
+    """Return H as an `Arrow`, and what it tells of ln τ apart.
+
+    Parameters
+    ----------
+    base : bayesquake.targets.target.Target
+        The model in its own unconstrained coordinates.
+    position : (dim,)
+    data : data.arrays.PickArrays
+    priors : dict of numpyro.distributions.Distribution
+
+    Returns
+    -------
+    Arrow
+    """
+    sites = base.unravel(position)
+    events, shared = split(sites)
+
+    def of_shared(shared):
+        values = base.constrain(base.ravel(joint(events, shared, sites)), data)
+        delays = [jnp.log(values["vp"]), _s_quantity(values, data), values["station_term"].ravel()]
+        return jnp.concatenate(delays), jnp.log(values["sigma"])
+
+    values = base.constrain(position, data)
+    delay_columns, sigma_columns = jax.jacfwd(of_shared)(shared)
+    weights = _weights(values, data)
+    slopes = delay_slopes(values, data)
+    sources = population(values)
+    own = _own(slopes.place, weights, sources.spread, data, priors)
+    coupling, common = _shared(slopes, weights, data, priors)
+    common = delay_columns.T @ common @ delay_columns
+    common += sigma_columns.T @ (_scale_information(values, data)[:, None] * sigma_columns)
+    terms = delay_columns[-values["station_term"].size :]
+    common += terms.T @ terms / values["tau"] ** 2
+    arrow = Arrow(own, coupling @ delay_columns, common + jnp.diag(_curvatures(sites, priors)))
+    return arrow if "middle" not in sites else _with_middle(arrow, sources, sites, priors)
+
+
+def delay_slopes(values, data):
+    """Return the `Slopes` of all picks."""
+
+    def time(place, log_velocity, station):
+        distance = distance_of(place[0] - station[0], place[1] - station[1])
+        velocity = jnp.exp(log_velocity)
+        return first_arrival_time(distance, place[2], station[2], data.tops, velocity)
+
+    i, j = data.path_event, data.path_station
+    place = jnp.stack([values["x"], values["y"], values["depth"]], axis=-1)[i]
+    station = jnp.stack([data.station_x, data.station_y, data.station_depth], axis=-1)[j]
+    along = jax.vmap(jax.value_and_grad(time, (0, 1)), (0, None, 0))
+    of_p, (p_place, p_velocity) = along(place, jnp.log(values["vp"]), station)
+    path, is_s = data.path, (data.phase == 1)[:, None]
+    if data.log_vs is None:
+        ratio = jnp.where(is_s, values["vpvs"], 1.0)
+        by_place = ratio * p_place[path]
+        velocity = [ratio * p_velocity[path], jnp.where(is_s, of_p[path, None], 0.0)]
+    else:
+        _, (s_place, s_velocity) = along(place, jnp.log(values["vs"]), station)
+        by_place = jnp.where(is_s, s_place[path], p_place[path])
+        velocity = [
+            jnp.where(is_s, 0.0, p_velocity[path]),
+            jnp.where(is_s, s_velocity[path], 0.0),
+        ]
+    # The depth coordinate moves the depth by the logistic function of itself.
+    by_coordinate = -jnp.expm1(data.tops[0] - values["depth"])
+    stretch = jnp.stack(
+        [
+            *(jnp.full_like(by_coordinate, data.width[k]) for k in (0, 1)),
+            data.width[2] * by_coordinate,
+        ],
+        axis=-1,
+    )
+    return Slopes(by_place * stretch[i[path]], jnp.concatenate(velocity, axis=-1))
+
+
+def _s_quantity(values, data):
+    return jnp.atleast_1d(values["vpvs"]) if data.log_vs is None else jnp.log(values["vs"])
+
+
+def _weights(values, data):
+    """Return the information of every pick on its expected arrival, (pick,), s⁻²."""
+    nu = data.degrees_of_freedom
+    information = 1.0 if nu is None else (nu + 1) / (nu + 3)
+    return jnp.where(data.mask, information / error_scale(values["sigma"], data) ** 2, 0.0)
+
+
+def _scale_information(values, data):
+    """Return the information on ln σ of each phase, (phase,)."""
+    nu = data.degrees_of_freedom
+    information = 2.0 if nu is None else 2 * nu / (nu + 3)
+    share = 1 - data.variance / error_scale(values["sigma"], data) ** 2
+    return jnp.zeros(2).at[data.phase].add(jnp.where(data.mask, information * share**2, 0.0))
+
+
+def _own(place, weights, spread, data, priors):
+    """Return H_ii, (event, 4, 4)."""
+    rows, row = _event_rows(place, data)
+    own = by_event(weights[:, None, None] * rows[:, :, None] * rows[:, None, :], data)
+    own += _origin_time_precision(data, priors) * row[:, :, None] * row[:, None, :]
+    curvature = [
+        1 / (priors[f"{name}_shift"].variance * spread[k] ** 2) for k, name in enumerate(DIRECTIONS)
+    ]
+    return own + jnp.diag(jnp.stack([*curvature, 0.0]))
+
+
+def _with_middle(arrow, sources, sites, priors):
+    """Return an arrow with the pull of the middle of the sources on each of them."""
+    events, shared = split(sites)
+    place = joint(events, jnp.arange(len(shared)), sites)["middle"]
+    variance = jnp.stack([priors[f"{name}_shift"].variance for name in DIRECTIONS])
+    pull = 1 / (variance * sources.spread**2)
+    coupling = arrow.coupling.at[:, jnp.arange(3), place].add(-pull)
+    return arrow._replace(
+        coupling=coupling, shared=arrow.shared.at[place, place].add(len(events) * pull)
+    )
+
+
+def _event_rows(place, data):
+    """Return derivatives by (x, y, ζ, mean arrival) of expected picks and of origin times."""
+    event = data.path_event[data.path]
+    mean = by_event(data.weight[:, None] * place, data)
+    rows = jnp.concatenate([place - mean[event], jnp.ones_like(place[:, :1])], axis=-1)
+    return rows, jnp.concatenate([-mean, jnp.ones_like(mean[:, :1])], axis=-1)
+
+
+def _origin_time_precision(data, priors):
+    return 1 / (priors["origin_time_shift"].variance * data.width[3] ** 2)
+
+
+def _shared(slopes, w, data, priors):
+    """Return H_ig and H_gg by the columns of velocities and of (phase, station)."""
+    event = data.path_event[data.path]
+    events, stations = data.centre.shape[-1], len(data.station_x)
+    column = data.phase * stations + data.path_station[data.path]
+    velocity = slopes.velocity
+    rows, row = _event_rows(slopes.place, data)
+
+    def summed(weight):
+        one_hot = jnp.zeros((events, 2 * stations)).at[event, column].add(weight)
+        return jnp.concatenate([by_event(weight[:, None] * velocity, data), one_hot], axis=-1)
+
+    mean, weighted = summed(data.weight), summed(w)
+    total = by_event(w, data)
+    of_velocity = by_event(w[:, None, None] * rows[:, :, None] * velocity[:, None, :], data)
+    of_terms = jnp.zeros((events, 2 * stations, 4)).at[event, column].add(w[:, None] * rows)
+    coupling = jnp.concatenate([of_velocity, of_terms.mT], axis=-1)
+    coupling -= by_event(w[:, None] * rows, data)[:, :, None] * mean[:, None, :]
+    q = _origin_time_precision(data, priors)
+    coupling -= q * row[:, :, None] * mean[:, None, :]
+
+    mixed = jnp.zeros((2 * stations, velocity.shape[-1])).at[column].add(w[:, None] * velocity)
+    diagonal = jnp.zeros(2 * stations).at[column].add(w)
+    common = jnp.block(
+        [[velocity.T @ (w[:, None] * velocity), mixed.T], [mixed, jnp.diag(diagonal)]]
+    )
+    crossed = weighted.T @ mean
+    common -= crossed + crossed.T
+    return coupling, common + mean.T @ ((total + q)[:, None] * mean)
+
+
+def _curvatures(sites, priors):
+    """Return the negative second derivatives of the priors of shared sites, (shared,)."""
+
+    def curvature(name):
+        site = sites[name]
+        if name not in priors:
+            return jnp.zeros(site.size)
+        slope = jax.grad(lambda site: log_prior(priors[name], site).sum())
+        second = jax.jvp(slope, (site,), (jnp.ones_like(site),))[1]
+        return jnp.maximum(-second, LOWEST_CURVATURE).ravel()
+
+    return jnp.concatenate([curvature(name) for name in shared_names(sites)])

@@ -1,0 +1,1 @@
+"""What is derived from the draws, and how it is shown."""

@@ -1,0 +1,39 @@
+"""The scalars whose ranks and coverage are checked."""
+
+from ..model import DIRECTIONS, placed, velocities
+from ..simulation import offsets
+
+__all__ = ["calibrated"]
+
+EVENTS = 3
+"""Events that are ranked: all are alike."""
+
+
+def calibrated(values, data):
+    """Return scales, velocities and some hypocentres, by name.
+
+    Parameters
+    ----------
+    values : mapping
+        Of the parameters with priors at least.
+    data : data.arrays.PickArrays
+    """
+    place = placed(offsets(values, data), data) | {
+        "origin_time": data.centre[3] + data.width[3] * values["origin_time_shift"]
+    }
+    ranked = range(min(EVENTS, data.centre.shape[-1]))
+    names = ("vp",) if data.log_vs is None else ("vp", "vs")
+    speed = velocities(values, data)
+    ratio = {"vpvs": values["vpvs"]} if data.log_vs is None else {}
+    return {
+        **ratio,
+        "tau": values["tau"],
+        **(
+            {}
+            if data.population is None
+            else {f"spread[{name}]": values["spread"][k] for k, name in enumerate(DIRECTIONS)}
+        ),
+        **{f"sigma[{phase}]": values["sigma"][k] for k, phase in enumerate("PS")},
+        **{f"{name}[{k}]": speed[name][k] for name in names for k in range(len(data.tops))},
+        **{f"{name}[{i}]": place[name][i] for name in place for i in ranked},
+    }

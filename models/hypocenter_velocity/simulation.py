@@ -1,0 +1,201 @@
+"""Simulated arrivals: at given parameters, in a random network or on the design of real data."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import numpyro.distributions as dist
+import xarray as xr
+
+from bayesquake.errors import OptionError, SimulationError
+from bayesquake.io.datasets import labelled
+from bayesquake.model.options import any_of, count, each, instance, number, takes
+
+from .data.arrays import OPTIONS, pick_order, prepare
+from .data.dataset import DATA, FEWEST_PICKS
+from .model import DIRECTIONS, arrival_distribution, placed, population, velocities
+from .physics.arrivals import REFERENCE_VPVS, travel_times
+
+__all__ = ["design_of", "draw", "lengths", "offsets"]
+
+TOPS, VP = (0.0, 3.0, 8.0, 16.0, 28.0), (4.8, 5.6, 6.0, 6.5, 7.5)
+"""Layers of a crust: tops (km) and velocities of P (km/s)."""
+
+FIXED = {"phase": 2, "direction": 3}
+
+PRELIMINARY_ERROR_KM = 2.0
+"""Of the preliminary places that a simulated catalogue of one population has."""
+
+SHALLOWEST_KM = 2.0
+"""Of the preliminary depths of a random design."""
+
+
+@takes(
+    **OPTIONS,
+    events=count(at_most=100_000),
+    stations=count(at_least=3, at_most=10_000),
+    tops=each(number("km", at_least=-10, at_most=1000)),
+    vp=each(number("km/s", at_least=0.1, at_most=12)),
+    network_width=number("km", above=0, at_most=500),
+    deepest=number("km", at_least=SHALLOWEST_KM, at_most=700),
+    p_share=number(above=0, at_most=1),
+    s_share=number(at_least=0, at_most=1),
+    observed=any_of(None, instance(xr.Dataset, what="a data set")),
+)
+def draw(
+    key,
+    values,
+    *,
+    events=10,
+    stations=8,
+    tops=TOPS,
+    vp=VP,
+    network_width=60.0,
+    deepest=15.0,
+    p_share=0.8,
+    s_share=0.6,
+    observed=None,
+    errors="student_t",
+    event_prior="population",
+    s_velocity="ratio",
+    pick_errors="scale",
+):
+    """Draw arrivals.
+
+    Parameters
+    ----------
+    key : jax.random.key
+    values : mapping
+        Of the parameters with priors; station terms are drawn, unless they are among them.
+    events, stations : int
+    tops, vp : sequence of float
+        Tops (km) and reference velocities (km/s) of the layers.
+    network_width, deepest : float
+        Side (km) of the square in which stations, and preliminary epicentres that sources are held
+        to, are uniform, and depth (km) above which such sources are.
+    p_share, s_share : float
+        Shares of the arrivals that are picked.
+    observed : xarray.Dataset, optional
+        A data set whose events, stations and picks are taken in place of random ones.
+    errors, event_prior, s_velocity, pick_errors
+        As `data.arrays.prepare` takes them.
+
+    Raises
+    ------
+    SimulationError
+        A random design gives an event fewer than four picks.
+    OptionError
+        There are not as many velocities as tops.
+    """
+    key_design, key_terms, key_errors, key_preliminary = jax.random.split(key, 4)
+    random = observed is None
+    if random:
+        rng = np.random.default_rng(np.asarray(jax.random.key_data(key_design)).ravel())
+        network = random_network(rng, events, stations, network_width, deepest)
+        picks = random_picks(rng, events, stations, p_share, s_share)
+        observed = labelled(DATA, {**picks, **network, **layers(tops, vp)}, source="simulated")
+    options = {"event_prior": event_prior, "s_velocity": s_velocity, "pick_errors": pick_errors}
+    data = prepare(observed, errors=errors, **options)
+    place = placed(offsets(values, data), data)
+    speed = {"vpvs": values.get("vpvs"), **velocities(values, data)}
+    terms = values.get("station_term", station_terms(key_terms, values["tau"], data))
+    origin_time = data.centre[3] + data.width[3] * values["origin_time_shift"]
+    expected = origin_time[data.path_event[data.path]]
+    expected += travel_times({**place, **speed, "station_term": jnp.asarray(terms)}, data)
+    arrival = arrival_distribution(expected, jnp.asarray(values["sigma"]), data)
+    time = np.empty(observed.sizes["pick"])
+    time[pick_order(observed)] = np.asarray(arrival.sample(key_errors))[data.mask]
+    if random and data.population is not None:
+        observed = observed.assign(preliminary(key_preliminary, place, observed))
+    others = {name: observed[name].to_numpy() for name in DATA.variables if name != "time"}
+    made = labelled(DATA, {"time": time, **others}, source="simulated")
+    names = {dim: observed[dim].to_numpy() for dim in ("event", "station")}
+    return made.assign_coords(names)
+
+
+def offsets(values, data):
+    """Return offsets of hypocentres from what is known before, of their shifts and spread."""
+    sources = population({} if data.population is None else values)
+    return {
+        f"{name}_offset": sources.middle[k]
+        + sources.spread[k] * jnp.asarray(values[f"{name}_shift"])
+        for k, name in enumerate(DIRECTIONS)
+    }
+
+
+def design_of(
+    dataset,
+    *,
+    errors="student_t",
+    event_prior="population",
+    s_velocity="ratio",
+    pick_errors="scale",
+):
+    """Return the design of a data set: its own events, stations and picks."""
+    return {
+        "observed": dataset,
+        "errors": errors,
+        "event_prior": event_prior,
+        "s_velocity": s_velocity,
+        "pick_errors": pick_errors,
+    }
+
+
+def lengths(design):
+    """Return the lengths that priors name."""
+    observed = design["observed"]
+    if observed is None:
+        return {"event": design["events"], "layer": len(design["tops"])} | FIXED
+    return {"event": observed.sizes["event"], "layer": observed.sizes["layer"]} | FIXED
+
+
+def station_terms(key, tau, data):
+    """Return random station terms, (phase, station)."""
+    shape = data.station_x.shape
+    return dist.ZeroSumNormal(jnp.asarray(tau), shape).expand([2]).sample(key)
+
+
+def preliminary(key, place, observed):
+    """Return preliminary places near the true ones, as a catalogue has them."""
+    wrong = PRELIMINARY_ERROR_KM * np.asarray(jax.random.normal(key, (3, len(place["x"]))))
+    x, y, depth = (np.asarray(place[name]) + e for name, e in zip(DIRECTIONS, wrong, strict=True))
+    top = float(observed["top"][0])
+    return {"x": ("event", x), "y": ("event", y), "depth": ("event", np.maximum(depth, top))}
+
+
+def layers(tops, vp):
+    """Return reference layers."""
+    if len(tops) != len(vp):
+        raise OptionError(f"{len(tops)} tops and {len(vp)} velocities vp; give as many of each")
+    return {"top": np.array(tops), "vp": np.array(vp), "vs": np.array(vp) / REFERENCE_VPVS}
+
+
+def random_network(rng, events, stations, width, deepest):
+    """Return stations and preliminary hypocentres, uniform in a box."""
+    station_x, station_y = rng.uniform(-width / 2, width / 2, (2, stations))
+    x, y = rng.uniform(-width / 2, width / 2, (2, events))
+    return {
+        "station_x": station_x,
+        "station_y": station_y,
+        "station_depth": np.zeros(stations),
+        "x": x,
+        "y": y,
+        "depth": rng.uniform(SHALLOWEST_KM, deepest, events),
+        "origin_time": np.zeros(events),
+        "reference_time": np.zeros(events),
+    }
+
+
+def random_picks(rng, events, stations, p_share, s_share):
+    """Return which arrivals are picked, without their times."""
+    picked = rng.uniform(size=(events, stations, 2)) < (p_share, s_share)
+    fewest = int(picked.sum(axis=(1, 2)).min())
+    if fewest < FEWEST_PICKS:
+        raise SimulationError(f"an event has {fewest} picks, fewer than {FEWEST_PICKS}; draw again")
+    event, station, phase = np.nonzero(picked)
+    return {
+        "event_index": event,
+        "station_index": station,
+        "phase_index": phase,
+        "time": np.zeros(len(event)),
+        "pick_error": np.full(len(event), np.nan),
+    }

@@ -1,0 +1,108 @@
+"""The posterior holds the truth of an independent simulation, names wrong picks, and is shown."""
+
+import json
+
+import jax
+import numpy as np
+import pytest
+import xarray as xr
+
+import bayesquake as bq
+from bayesquake.diagnostics.refit import refit
+
+MODEL = bq.load_model("hypocenter_velocity")
+WRONG_PICK, WRONG_BY_S = 20, 1.5
+
+
+@pytest.fixture(scope="module")
+def joint(shared_data, tmp_path_factory):
+    """Truth and posterior of arrivals that another program simulated."""
+    folder = shared_data / "tomography"
+    if not (folder / "synthetic_joint1d_truth.json").is_file():
+        pytest.skip("synthetic_joint1d_* is absent from shared/data/tomography")
+    layers = tmp_path_factory.mktemp("layers") / "layers.csv"
+    layers.write_text("top_km,vp_km_s\n0,4.5\n3,5.2\n8,6.2\n16,6.9\n28,7.8\n")
+    arrivals = MODEL.read(
+        folder / "synthetic_joint1d_picks.csv",
+        events=folder / "synthetic_joint1d_preliminary_events.csv",
+        stations=folder / "synthetic_joint1d_stations.csv",
+        layers=layers,
+    )
+    truth = json.loads((folder / "synthetic_joint1d_truth.json").read_text())
+    return truth, arrivals, bq.fit(MODEL, arrivals, seed=1, warmup=250, draws=150)
+
+
+def test_an_independent_simulation_lies_within_its_posterior(joint):
+    truth, arrivals, result = joint
+    posterior = result["posterior"].to_dataset()
+    assert result["sample_stats"]["diverging"].mean() < 0.005
+    mean, sd = posterior.mean(("chain", "draw")), posterior.std(("chain", "draw"))
+    assert (np.abs(mean["vp"].to_numpy() - truth["vp_km_s"]) < 3 * sd["vp"].to_numpy()).all()
+    assert abs(float(mean["vpvs"]) - truth["vpvs"]) < 3 * float(sd["vpvs"])
+    order = [int(name[1:]) for name in arrivals["station"].to_numpy()]
+    terms = np.array(truth["station_terms_s"])[:, order]
+    centred = terms - terms.mean(axis=1, keepdims=True)
+    z = (mean["station_term"].to_numpy() - centred) / sd["station_term"].to_numpy()
+    assert np.abs(z).max() < 4
+    assert z.std() < 1.3
+    true = np.array(truth["events"])
+    for k, axis in enumerate(("x", "y", "depth")):
+        low, high = posterior[axis].quantile([0.05, 0.95], ("chain", "draw")).to_numpy()
+        inside = (low < true[:, k]) & (true[:, k] < high)
+        assert 0.78 <= inside.mean() <= 0.98, axis
+
+
+def test_every_quantity_of_sixty_events_converges(joint):
+    *_, result = joint
+    rows = {row.name: row.value for row in bq.check(result).rows}
+    assert rows["R-hat"] < 1.05
+
+
+@pytest.fixture(scope="module")
+def small():
+    """Posterior of few events, one pick of which is wrong."""
+    _, arrivals = MODEL.simulate(jax.random.key(7), {"events": 6, "stations": 10, "p_share": 1.0})
+    arrivals["time"][WRONG_PICK] += WRONG_BY_S
+    named = arrivals.assign_coords(
+        event=[f"e{i}" for i in range(6)], station=[f"S{j}" for j in range(10)]
+    )
+    return named, bq.fit(MODEL, named, seed=2, chains=2, warmup=200, draws=100)
+
+
+def test_a_wrong_pick_is_named_and_no_other(small):
+    arrivals, result = small
+    picks = result["picks"].to_dataset()
+    assert np.flatnonzero(picks["outlier"]).tolist() == [WRONG_PICK]
+    event = int(arrivals["event_index"][WRONG_PICK])
+    assert str(picks["pick_event"].to_numpy()[WRONG_PICK]) == f"e{event}"
+    assert abs(float(picks["residual"][WRONG_PICK]) - WRONG_BY_S) < 0.5
+
+
+def test_covariances_are_those_of_the_draws(small):
+    _, result = small
+    draws = result["posterior"].to_dataset().stack(sample=("chain", "draw"))
+    place = np.stack([draws[axis].sel(event="e3").to_numpy() for axis in ("x", "y", "depth")])
+    found = result["locations"]["covariance"].sel(event="e3").to_numpy()
+    assert np.allclose(found, np.cov(place))
+
+
+def test_the_result_is_reported_and_fitted_again_from_its_file(small, tmp_path):
+    _, result = small
+    result.to_netcdf(tmp_path / "joint.nc")
+    again = xr.load_datatree(tmp_path / "joint.nc")
+    bq.report(again, tmp_path / "joint.html")
+    text = (tmp_path / "joint.html").read_text()
+    for title in (*MODEL.figures, *MODEL.answers(again)):
+        assert title in text
+    assert np.array_equal(refit(again)["posterior"]["depth"], result["posterior"]["depth"])
+
+
+def test_velocities_and_scales_can_be_held(small):
+    arrivals, _ = small
+    held = bq.target(MODEL, arrivals, priors={"vpvs": 1.73, "log_vp_change": 0.0, "sigma": 0.1})
+    values = held.constrain(np.full(held.dim, 0.5), held.data)
+    assert np.allclose(values["vp"], arrivals["vp"])
+    assert np.allclose(values["sigma"], 0.1)
+    moved = held.move(jax.random.key(1), np.full(held.dim, 0.5), held.data)
+    assert np.isfinite(held.log_density(moved, held.data))
+    assert np.ptp(moved) > 0
