@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-__all__ = ["BlockProgram", "Found", "STATISTIC_MEANINGS"]
+__all__ = ["BlockProgram", "Found", "STATISTIC_MEANINGS", "some_draws"]
 
 STATISTIC_MEANINGS = {
     "lp": "log density in the sampler's coordinates",
@@ -21,6 +21,26 @@ STATISTIC_MEANINGS = {
     "log_evidence": "log evidence found by the run",
 }
 """Sample statistics by ArviZ's names."""
+
+
+def some_draws(posterior, count):
+    """Return evenly spaced draws of every chain, about so many of all chains together.
+
+    Parameters
+    ----------
+    posterior : mapping of str to (chain, draw, ...)
+    count : int
+
+    Returns
+    -------
+    places : (place,) array of int
+        Of the draws within a chain.
+    draws : dict of (chain * place, ...)
+    """
+    chains, length = next(iter(posterior.values())).shape[:2]
+    places = np.unique(np.linspace(0, length - 1, min(length, -(-count // chains))).astype(int))
+    some = {name: np.asarray(values)[:, places] for name, values in posterior.items()}
+    return places, {name: x.reshape(-1, *x.shape[2:]) for name, x in some.items()}
 
 
 def _nothing(posterior):

@@ -12,6 +12,7 @@ from scipy.stats import kstest
 from bayesquake.errors import OptionError, SimulationError
 from bayesquake.io.catalog import utc_times
 from bayesquake.model.options import any_of, count, number, takes
+from bayesquake.results.posteriors import some_draws
 
 from .arrays import reference_magnitude
 from .background import Field, cells_of, log_field
@@ -79,10 +80,8 @@ def complete(
 def _groups(dataset, draws, chosen_event, forecast_days, forecast_draws, posterior, arrays, key):
     """Compute the groups that `complete` planned."""
     key_classes, key_forecast = jax.random.split(key)
-    chains, length = posterior["k"].shape
-    per_chain = np.unique(np.linspace(0, length - 1, min(length, -(-draws // chains))).astype(int))
-    some = {name: np.asarray(x)[:, per_chain] for name, x in posterior.items()}
-    flat = {name: x.reshape(-1, *x.shape[2:]) for name, x in some.items()}
+    chains = posterior["k"].shape[0]
+    per_chain, flat = some_draws(posterior, draws)
     terms, Lambda, total = (
         np.asarray(x) for x in _of_draws(jax.tree.map(jnp.asarray, flat), arrays)
     )

@@ -25,7 +25,7 @@ from bayesquake.model.capabilities import Coordinates
 from bayesquake.model.coordinates import Around
 
 from .model import EVENT_SITES, arrival_distribution, event_log_density, placed, population
-from .physics.arrivals import TYPICAL_ERROR_S, by_event, depth_coordinate, travel_times
+from .physics.arrivals import TYPICAL_ERROR_S, by_event, depth_coordinate, expected_arrivals
 from .physics.arrow import (
     damped,
     log_determinant,
@@ -233,8 +233,7 @@ def scales(base, position, data, priors):
     left = jnp.clip(1 - unknown / data.mask.sum(), SMALLEST_SHARE_LEFT, 1.0)
     moved = dict(sites)
     if "sigma" in sites:
-        expected = values["origin_time"][data.path_event[data.path]] + travel_times(values, data)
-        inflated = (data.time - expected) / jnp.sqrt(left)
+        inflated = (data.time - expected_arrivals(values, data)) / jnp.sqrt(left)
         bijection = biject_to(priors["sigma"].support)
 
         def of_sigma(site):

@@ -44,7 +44,6 @@ __all__ = [
     "declare",
     "error_scale",
     "event_log_density",
-    "log_likelihood_terms",
     "placed",
     "population",
     "velocities",
@@ -108,7 +107,7 @@ def declare(data, priors):
     ----------
     data : data.arrays.PickArrays
     priors : dict of numpyro.distributions.Distribution
-        For shifts from preliminary values and for changes of reference velocities, that of one.
+        For shifts of hypocentres and for changes of reference velocities, that of one.
     """
     events, layers = data.centre.shape[-1], len(data.tops)
     sources = population(
@@ -150,7 +149,7 @@ def declare(data, priors):
     origin_time = numpyro.deterministic("origin_time", mean_arrival - delay)
     numpyro.deterministic("origin_time_shift", (origin_time - data.centre[3]) / data.width[3])
 
-    expected = origin_time[data.path_event[data.path]] + travel_time
+    expected = origin_time[data.event] + travel_time
     arrival = arrival_distribution(expected, sigma, data)
     numpyro.sample("time", arrival.mask(data.mask).to_event(1), obs=data.time)
 
@@ -230,7 +229,7 @@ def event_log_density(values, data, priors):
     travel_time = travel_times(whole, data)
     delay = by_event(data.weight * travel_time, data)
     origin_time = values["mean_arrival"] - delay
-    expected = origin_time[data.path_event[data.path]] + travel_time
+    expected = origin_time[data.event] + travel_time
     fit = arrival_distribution(expected, values["sigma"], data).log_prob(data.time)
     prior = sum(
         offset_prior(priors, name, population(values)).log_prob(values[f"{name}_offset"])
@@ -238,10 +237,3 @@ def event_log_density(values, data, priors):
     )
     prior += origin_time_prior(priors, data, delay).log_prob(values["mean_arrival"])
     return by_event(jnp.where(data.mask, fit, 0.0), data) + prior
-
-
-def log_likelihood_terms(values, data):
-    """Return the log density of every pick, (pick,), 0 for padding."""
-    expected = values["origin_time"][data.path_event[data.path]] + travel_times(values, data)
-    terms = arrival_distribution(expected, values["sigma"], data).log_prob(data.time)
-    return jnp.where(data.mask, terms, 0.0)

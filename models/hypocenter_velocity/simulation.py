@@ -13,7 +13,7 @@ from bayesquake.model.options import any_of, count, each, instance, number, take
 from .data.arrays import OPTIONS, pick_order, prepare
 from .data.dataset import DATA, FEWEST_PICKS
 from .model import DIRECTIONS, arrival_distribution, placed, population, velocities
-from .physics.arrivals import REFERENCE_VPVS, travel_times
+from .physics.arrivals import REFERENCE_VPVS, expected_arrivals
 
 __all__ = ["design_of", "draw", "lengths", "offsets"]
 
@@ -98,9 +98,11 @@ def draw(
     place = placed(offsets(values, data), data)
     speed = {"vpvs": values.get("vpvs"), **velocities(values, data)}
     terms = values.get("station_term", station_terms(key_terms, values["tau"], data))
-    origin_time = data.centre[3] + data.width[3] * values["origin_time_shift"]
-    expected = origin_time[data.path_event[data.path]]
-    expected += travel_times({**place, **speed, "station_term": jnp.asarray(terms)}, data)
+    times = {
+        "origin_time": data.centre[3] + data.width[3] * values["origin_time_shift"],
+        "station_term": jnp.asarray(terms),
+    }
+    expected = expected_arrivals({**place, **speed, **times}, data)
     arrival = arrival_distribution(expected, jnp.asarray(values["sigma"]), data)
     time = np.empty(observed.sizes["pick"])
     time[pick_order(observed)] = np.asarray(arrival.sample(key_errors))[data.mask]

@@ -12,7 +12,7 @@ from ..errors import ModelError
 from ..physics.arrivals import TYPICAL_ERROR_S, depth_coordinate
 from .dataset import DATA
 
-__all__ = ["OPTIONS", "PickArrays", "pick_order", "prepare"]
+__all__ = ["OPTIONS", "PickArrays", "indices", "pick_order", "prepare"]
 
 PADDED_PICKS = 128
 """Picks and paths are padded to a multiple of this."""
@@ -97,6 +97,16 @@ class PickArrays(NamedTuple):
     degrees_of_freedom: Any
     depth_move: Any
     layer_move: Any
+
+    @property
+    def event(self):
+        """Event of every pick, (pick,)."""
+        return self.path_event[self.path]
+
+    @property
+    def station(self):
+        """Station of every pick, (pick,)."""
+        return self.path_station[self.path]
 
 
 OPTIONS = {

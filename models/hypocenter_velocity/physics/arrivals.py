@@ -30,6 +30,7 @@ __all__ = [
     "depth_coordinate",
     "depth_of",
     "distance_of",
+    "expected_arrivals",
     "path_times",
     "preliminary_origin_times",
     "travel_times",
@@ -97,13 +98,17 @@ def travel_times(values, data):
     else:
         of_s = path_times(*place, values["vs"], data)
     times = jnp.where(data.phase == 1, of_s[data.path], of_p[data.path])
-    return times + values["station_term"][data.phase, data.path_station[data.path]]
+    return times + values["station_term"][data.phase, data.station]
+
+
+def expected_arrivals(values, data):
+    """Return the expected arrival of every pick, (pick,), s, of given ``origin_time`` too."""
+    return values["origin_time"][data.event] + travel_times(values, data)
 
 
 def by_event(terms, data):
     """Return the sum over the picks of each event, (event,), of terms by pick."""
-    event = data.path_event[data.path]
-    return jax.ops.segment_sum(terms, event, data.centre.shape[-1])
+    return jax.ops.segment_sum(terms, data.event, data.centre.shape[-1])
 
 
 def preliminary_origin_times(values):

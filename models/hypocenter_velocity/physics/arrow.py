@@ -63,14 +63,12 @@ class ArrowRoot(NamedTuple):
 
 
 def damped(arrow, damping):
-    """Return an arrow whose diagonal is larger by a share of itself, one for all or by event."""
+    """Return an arrow whose diagonal is larger by a share of itself."""
 
-    def raised(block, share):
-        return block + share * jnp.eye(block.shape[-1]) * block
+    def raised(block):
+        return block + damping * jnp.eye(block.shape[-1]) * block
 
-    by_event = jnp.broadcast_to(damping, arrow.own.shape[:1])[:, None, None]
-    shared = raised(arrow.shared, jnp.max(damping))
-    return Arrow(raised(arrow.own, by_event), arrow.coupling, shared)
+    return Arrow(raised(arrow.own), arrow.coupling, raised(arrow.shared))
 
 
 def rooted(arrow):
@@ -107,7 +105,8 @@ def whitened(root, events, shared):
 def variances(root):
     """Return the diagonal of H⁻¹, (event, unknown) and (shared,)."""
     half = solve_triangular(root.shared, jnp.eye(len(root.shared)), lower=True)
-    alone = solve_triangular(root.own, jnp.broadcast_to(jnp.eye(4), root.own.shape), lower=True)
+    unit = jnp.broadcast_to(jnp.eye(root.own.shape[-1]), root.own.shape)
+    alone = solve_triangular(root.own, unit, lower=True)
     from_shared = root.response @ half.T
     return jnp.sum(alone**2, axis=1) + jnp.sum(from_shared**2, axis=2), jnp.sum(half**2, axis=0)
 

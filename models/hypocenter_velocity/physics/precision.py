@@ -89,7 +89,7 @@ def event_precision(values, data, priors):
 
 
 def precision(base, position, data, priors):
-    """Return H as an `Arrow`, and what it tells of ln τ apart.
+    """Return H, without what station terms and sources tell of their own spreads.
 
     Parameters
     ----------
@@ -153,13 +153,8 @@ def delay_slopes(values, data):
         ]
     # The depth coordinate moves the depth by the logistic function of itself.
     by_coordinate = -jnp.expm1(data.tops[0] - values["depth"])
-    stretch = jnp.stack(
-        [
-            *(jnp.full_like(by_coordinate, data.width[k]) for k in (0, 1)),
-            data.width[2] * by_coordinate,
-        ],
-        axis=-1,
-    )
+    level = jnp.ones_like(by_coordinate)
+    stretch = data.width[:3] * jnp.stack([level, level, by_coordinate], axis=-1)
     return Slopes(by_place * stretch[i[path]], jnp.concatenate(velocity, axis=-1))
 
 
@@ -207,9 +202,8 @@ def _with_middle(arrow, sources, sites, priors):
 
 def _event_rows(place, data):
     """Return derivatives by (x, y, ζ, mean arrival) of expected picks and of origin times."""
-    event = data.path_event[data.path]
     mean = by_event(data.weight[:, None] * place, data)
-    rows = jnp.concatenate([place - mean[event], jnp.ones_like(place[:, :1])], axis=-1)
+    rows = jnp.concatenate([place - mean[data.event], jnp.ones_like(place[:, :1])], axis=-1)
     return rows, jnp.concatenate([-mean, jnp.ones_like(mean[:, :1])], axis=-1)
 
 
@@ -219,20 +213,19 @@ def _origin_time_precision(data, priors):
 
 def _shared(slopes, w, data, priors):
     """Return H_ig and H_gg by the columns of velocities and of (phase, station)."""
-    event = data.path_event[data.path]
     events, stations = data.centre.shape[-1], len(data.station_x)
-    column = data.phase * stations + data.path_station[data.path]
+    column = data.phase * stations + data.station
     velocity = slopes.velocity
     rows, row = _event_rows(slopes.place, data)
 
     def summed(weight):
-        one_hot = jnp.zeros((events, 2 * stations)).at[event, column].add(weight)
+        one_hot = jnp.zeros((events, 2 * stations)).at[data.event, column].add(weight)
         return jnp.concatenate([by_event(weight[:, None] * velocity, data), one_hot], axis=-1)
 
     mean, weighted = summed(data.weight), summed(w)
     total = by_event(w, data)
     of_velocity = by_event(w[:, None, None] * rows[:, :, None] * velocity[:, None, :], data)
-    of_terms = jnp.zeros((events, 2 * stations, 4)).at[event, column].add(w[:, None] * rows)
+    of_terms = jnp.zeros((events, 2 * stations, 4)).at[data.event, column].add(w[:, None] * rows)
     coupling = jnp.concatenate([of_velocity, of_terms.mT], axis=-1)
     coupling -= by_event(w[:, None] * rows, data)[:, :, None] * mean[:, None, :]
     q = _origin_time_precision(data, priors)

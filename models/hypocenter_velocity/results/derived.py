@@ -15,18 +15,17 @@ from scipy.special import ndtr, stdtr
 from bayesquake.io.arrivals.dataset import PHASES
 from bayesquake.model.options import count, takes
 from bayesquake.physics.projection import to_geographic
+from bayesquake.results.posteriors import some_draws
 
-from ..data.arrays import pick_order
+from ..data.arrays import indices, pick_order
 from ..data.dataset import DATA
-from ..model import arrival_distribution
-from ..physics.arrivals import travel_times
+from ..model import DIRECTIONS, arrival_distribution
+from ..physics.arrivals import expected_arrivals
 
 __all__ = ["OUTLIER_PROBABILITY", "complete"]
 
 OUTLIER_PROBABILITY = 1e-3
 """Probability of a pick as far off, given all others, below which it is called an outlier."""
-
-AXES = ("x", "y", "depth")
 
 
 @takes(pick_draws=count(at_least=100, at_most=1_000_000))
@@ -44,13 +43,8 @@ def complete(dataset, *, pick_draws=1000):
     """
 
     def groups(posterior, arrays, key):
-        draws = posterior["x"].shape[1]
         chains = posterior["x"].shape[0]
-        kept = np.unique(
-            np.linspace(0, draws - 1, min(draws, -(-pick_draws // chains))).astype(int)
-        )
-        some = {name: np.asarray(values)[:, kept] for name, values in posterior.items()}
-        flat = {name: values.reshape(-1, *values.shape[2:]) for name, values in some.items()}
+        kept, flat = some_draws(posterior, pick_draws)
         terms, error, scale = _of_draws(flat, arrays)
         unsorted = np.argsort(pick_order(dataset))
         terms, error, scale = (
@@ -82,7 +76,7 @@ def _of_draws(values, data):
     """Return log likelihood, observed less expected arrival and its scale, (draw, pick)."""
 
     def of_one(values):
-        expected = values["origin_time"][data.path_event[data.path]] + travel_times(values, data)
+        expected = expected_arrivals(values, data)
         arrival = arrival_distribution(expected, values["sigma"], data)
         return arrival.log_prob(data.time), data.time - expected, arrival.scale
 
@@ -97,19 +91,13 @@ def labels(dataset):
 
 def picks_named(dataset):
     """Return event, station and phase of every pick, as coordinates."""
-    names = labels(dataset)
-    return {
-        f"pick_{kind}": (
-            "pick",
-            np.asarray(names[kind])[dataset[f"{kind}_index"].to_numpy().astype(int)],
-        )
-        for kind in ("event", "station", "phase")
-    }
+    named = zip(labels(dataset).items(), indices(dataset), strict=True)
+    return {f"pick_{kind}": ("pick", np.asarray(names)[index]) for (kind, names), index in named}
 
 
 def locations(posterior, dataset):
     """Return mean and covariance of hypocentres, and degrees where the centre is known."""
-    place = np.stack([np.asarray(posterior[axis]) for axis in AXES], axis=-1)
+    place = np.stack([np.asarray(posterior[axis]) for axis in DIRECTIONS], axis=-1)
     flat = place.reshape(-1, *place.shape[2:])
     mean = flat.mean(axis=0)
     apart = flat - mean
@@ -129,7 +117,11 @@ def locations(posterior, dataset):
         found["latitude"] = (("event",), latitude, described("degrees_north", "of the mean"))
     return xr.Dataset(
         found,
-        coords={"event": dataset["event"].to_numpy(), "axis": list(AXES), "axis2": list(AXES)},
+        coords={
+            "event": dataset["event"].to_numpy(),
+            "axis": list(DIRECTIONS),
+            "axis2": list(DIRECTIONS),
+        },
     )
 
 
