@@ -2,7 +2,7 @@
 
 from bayesquake.model.model import Model, Trial
 
-from .coordinates import COORDINATES
+from .coordinates import COORDINATES, recommended
 from .data.arrays import prepare
 from .data.reading import read
 from .model import PRIORS, QUANTITIES, declare
@@ -15,7 +15,6 @@ from .simulation import design_of, draw, lengths
 
 __all__ = ["MODEL"]
 
-RECOMMENDED = {"driver": "nuts", "warmup": 500, "max_tree_depth": 4}
 OWN_S = {"s_velocity": "own", "errors": "normal"}
 MODEL = Model(
     name="hypocenter_velocity",
@@ -38,12 +37,9 @@ MODEL = Model(
     answers=answers,
     coordinates=COORDINATES,
     moves=MOVES,
-    recommended=lambda arrays: RECOMMENDED,
+    recommended=recommended,
     trials=(
         Trial({"events": 6, "stations": 8}),
-        Trial(
-            {"events": 6, "stations": 8, "s_velocity": "own", "errors": "normal"},
-            {"s_velocity": "own", "errors": "normal"},
-        ),
+        Trial({"events": 6, "stations": 8, **OWN_S}, OWN_S),
     ),
 )

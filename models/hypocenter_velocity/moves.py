@@ -1,4 +1,4 @@
-"""Metropolis steps along the trade-off of depth, of all events at once, and of single layers.
+"""Metropolis steps along the trade-off of depth, of all events at once, and of the velocities.
 
 Near an interface, where a source has two depths, and where a head wave would come first if its
 layer were faster, trajectories turn back at kinks of the travel times. Heavy-tailed steps lead
@@ -7,11 +7,12 @@ across.
 
 import jax
 import jax.numpy as jnp
-import numpyro.distributions as dist
+from numpyro.distributions import biject_to
 
 from bayesquake.model.capabilities import Moves
 
 from .model import EVENT_SITES, event_log_density, velocities
+from .physics.precision import log_prior
 
 __all__ = ["MOVES", "step"]
 
@@ -22,52 +23,64 @@ LONGEST = 20.0
 
 
 def step(key, values, data, priors):
-    """Return hypocentres and velocities after some sweeps over all events and a random layer.
+    """Return hypocentres and velocities after some sweeps over all events and the velocities.
 
     Each event steps along ``data.depth_move`` by a Cauchy number of standard deviations and is
-    accepted by itself, for given all shared unknowns the events are independent. Then one layer
-    steps likewise in the length ``data.layer_move``, chosen with the square of that length: the
-    data tell trajectories of the others.
+    accepted by itself, for given all shared unknowns the events are independent. Then velocities
+    and events step together in one of the principal directions ``data.velocity_move``, chosen with
+    its length: the data tell trajectories of the others.
     """
-    layers = {name: steps for name, steps in data.layer_move.items() if name in sampled(priors)}
+    speeds = {
+        name: biject_to(priors[name].support) for name in data.velocity_move if name in priors
+    }
 
-    def density(held):
-        moved = {**values, **held}
+    def density(events, sites):
+        speed = {name: bijection(sites[name]) for name, bijection in speeds.items()}
+        moved = {**values, **events, **speed}
         return event_log_density(moved | velocities(moved, data), data, priors)
 
     def sweep(carry, key):
-        held, here = carry
-        key_events, key_layer = jax.random.split(key)
+        events, sites, here = carry
+        key_events, key_choice, key_velocities = jax.random.split(key, 3)
         length, threshold = proposed(key_events, here.shape)
-        moved = held | {
-            name: held[name] + length * direction
-            for name, direction in zip(EVENT_SITES, data.depth_move, strict=True)
-        }
-        there = density(moved)
+        moved = {name: events[name] + length * x for name, x in depth_move.items()}
+        there = density(moved, sites)
         accepted = threshold < there - here
         here = jnp.where(accepted, there, here)
-        held |= {name: jnp.where(accepted, moved[name], held[name]) for name in EVENT_SITES}
+        events = {name: jnp.where(accepted, moved[name], events[name]) for name in EVENT_SITES}
+        if not speeds:
+            return (events, sites, here), None
 
-        for name, key_step in zip(layers, jax.random.split(key_layer, len(layers)), strict=True):
-            key_step, key_choice = jax.random.split(key_step)
-            layer = jax.random.categorical(key_choice, 2 * jnp.log(layers[name]))
-            length, threshold = proposed(key_step, ())
-            change = held[name].at[layer].add(length * layers[name][layer])
-            there = density({**held, name: change})
-            prior = priors[name].log_prob(change)[layer] - priors[name].log_prob(held[name])[layer]
-            accepted = threshold < (there - here).sum() + prior
-            here = jnp.where(accepted, there, here)
-            held |= {name: jnp.where(accepted, change, held[name])}
-        return (held, here), None
+        direction = jax.random.categorical(key_choice, log_length)
+        length, threshold = proposed(key_velocities, ())
+        moved = {
+            name: x + length * data.velocity_move[name][direction]
+            for name, x in {**events, **sites}.items()
+        }
+        there = density(moved, moved)
+        prior = sum(
+            jnp.sum(log_prior(priors[name], moved[name]) - log_prior(priors[name], sites[name]))
+            for name in speeds
+        )
+        accepted = threshold < (there - here).sum() + prior
+        here = jnp.where(accepted, there, here)
+        events, sites = (
+            {name: jnp.where(accepted, moved[name], x) for name, x in part.items()}
+            for part in (events, sites)
+        )
+        return (events, sites, here), None
 
-    held = {name: values[name] for name in (*EVENT_SITES, *layers)}
-    (held, _), _ = jax.lax.scan(sweep, (held, density(held)), jax.random.split(key, SWEEPS))
-    return held
-
-
-def sampled(priors):
-    """Return the names of the parameters that are not fixed."""
-    return [name for name, prior in priors.items() if not isinstance(prior, dist.Delta)]
+    depth_move = dict(zip(EVENT_SITES, data.depth_move, strict=True))
+    squares = [
+        (data.velocity_move[name] ** 2).sum(axis=tuple(range(1, data.velocity_move[name].ndim)))
+        for name in speeds
+    ]
+    log_length = 0.5 * jnp.log(sum(squares))
+    events = {name: values[name] for name in EVENT_SITES}
+    sites = {name: bijection.inv(values[name]) for name, bijection in speeds.items()}
+    carry = events, sites, density(events, sites)
+    (events, sites, _), _ = jax.lax.scan(sweep, carry, jax.random.split(key, SWEEPS))
+    return events | {name: bijection(sites[name]) for name, bijection in speeds.items()}
 
 
 def proposed(key, shape):

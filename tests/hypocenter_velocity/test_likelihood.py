@@ -10,7 +10,9 @@ from scipy import stats
 from scipy.optimize import minimize
 
 import bayesquake as bq
-from bayesquake.models.hypocenter_velocity.model import EVENT_SITES, event_log_density
+from bayesquake.model.priors import Prior
+from bayesquake.models.hypocenter_velocity.model import DIRECTIONS, EVENT_SITES, event_log_density
+from bayesquake.models.hypocenter_velocity.moves import MOVES
 from bayesquake.models.hypocenter_velocity.physics.arrivals import depth_coordinate, travel_times
 from bayesquake.models.hypocenter_velocity.physics.arrow import (
     Arrow,
@@ -236,6 +238,54 @@ def test_a_move_of_events_or_of_a_layer_changes_the_density_by_what_decides_on_i
     prior = change(faster["log_vp_change"]).sum() - change(here["log_vp_change"]).sum()
     assert np.isclose(density(moved) - density(here), by_event(moved) - by_event(here))
     assert np.isclose(density(faster) - density(here), by_event(faster) - by_event(here) + prior)
+
+
+def test_moves_keep_the_prior_where_nothing_is_picked():
+    _, dataset = simulated(seed=7)
+    arrays = MODEL.prepare(dataset)
+    wide = Prior("LogNormal", {"loc": np.log(1.73), "scale": 0.4}, "1", "κ", "test")
+    target = target_of_arrays(MODEL, arrays, {"vpvs": wide})
+    blind = target.data.arrays._replace(mask=np.zeros_like(arrays.mask))
+    # Steps as long as the prior is wide, not as the posterior, some with events and some without.
+    layers = len(arrays.tops)
+    steps = {name: jnp.zeros_like(x) for name, x in blind.velocity_move.items()}
+    steps |= {
+        "log_vp_change": 0.1 * jnp.eye(layers + 1, layers),
+        "vpvs": 0.4 * jnp.eye(layers + 1)[-1],
+        "x_offset": steps["x_offset"].at[::2].set(0.1),
+    }
+    blind = blind._replace(velocity_move=steps)
+    priors = {**PRIORS, "vpvs": wide.distribution()}
+    plain = target_of_arrays(PLAIN, arrays, {"vpvs": wide})
+    draws = jax.vmap(plain.prior_draw, (0, None))(
+        jax.random.split(jax.random.key(1), 4000), plain.data
+    )
+    fields = {name: jnp.asarray(x) for name, x in draws.items()}
+
+    @jax.jit
+    @jax.vmap
+    def moved(key, values):
+        def one(values, key):
+            return {**values, **MOVES.step(key, values, blind, priors)}, None
+
+        return jax.lax.scan(one, values, jax.random.split(key, 10))[0]
+
+    after = moved(jax.random.split(jax.random.key(2), 4000), fields)
+    assert np.mean(np.asarray(after["vpvs"]) != np.asarray(fields["vpvs"])) > 0.5
+    laws = {
+        "vpvs": stats.lognorm(0.4, scale=1.73),
+        "log_vp_change": stats.norm(0, 0.1),
+        "x_shift": stats.norm(),
+        "depth_shift": stats.norm(),
+    }
+    sources = {
+        name: (after[f"{name}_offset"] - after["middle"][:, k, None]) / after["spread"][:, k, None]
+        for k, name in enumerate(DIRECTIONS)
+    }
+    after = after | {f"{name}_shift": shift for name, shift in sources.items()}
+    for name, law in laws.items():
+        for column in np.asarray(after[name]).reshape(4000, -1).T:
+            assert stats.kstest(column, law.cdf).pvalue > 1e-4, name
 
 
 def test_depth_coordinates_are_inverted_and_reach_no_higher_than_the_top():

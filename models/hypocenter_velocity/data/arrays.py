@@ -71,8 +71,9 @@ class PickArrays(NamedTuple):
     depth_move : (4, event)
         Step of one standard deviation in x, y, ζ and the mean arrival along the trade-off of
         depth; zero until the coordinates of the chains are known.
-    layer_move : dict of (layer,)
-        Steps likewise in the changes of single velocities, all else held.
+    velocity_move : dict of (direction, ...)
+        Steps likewise in principal directions of the velocities, the hypocentres following, of
+        unconstrained sites; empty until then.
     """
 
     time: Any
@@ -96,7 +97,7 @@ class PickArrays(NamedTuple):
     population: Any
     degrees_of_freedom: Any
     depth_move: Any
-    layer_move: Any
+    velocity_move: Any
 
     @property
     def event(self):
@@ -161,7 +162,6 @@ def prepare(
     picks = picks_of(dataset, pick_errors)
     centre, width = around(dataset, event_prior)
     preliminary = np.stack([*preliminary_places(dataset), values(dataset, "origin_time")])
-    changes = ["log_vp_change", *(["log_vs_change"] if s_velocity == "own" else [])]
     return PickArrays(
         **picks,
         **{name: values(dataset, name) for name in ("station_x", "station_y", "station_depth")},
@@ -174,7 +174,7 @@ def prepare(
         population=np.asarray(1.0) if event_prior == "population" else None,
         degrees_of_freedom=np.asarray(DEGREES_OF_FREEDOM) if errors == "student_t" else None,
         depth_move=np.zeros((4, dataset.sizes["event"])),
-        layer_move={name: np.zeros(dataset.sizes["layer"]) for name in changes},
+        velocity_move={},
     )
 
 
