@@ -1,6 +1,7 @@
 """Whatever writes a result: it is checked, reported, stored and made again from its file alone."""
 
 import functools
+import importlib
 import json
 
 import jax
@@ -85,6 +86,12 @@ def of_reference():
     return reference.make_reference(MODEL, dataset(), seed=1, warmup=500, thinning=4)
 
 
+def of_location():
+    model = bq.load_model("hypocenter_velocity")
+    _, arrivals = model.simulate(jax.random.key(1), {"events": 4, "stations": 9})
+    return importlib.import_module("bayesquake.models.hypocenter_velocity").locate(arrivals, seed=1)
+
+
 WRITERS = {name: of_driver(name) for name in DRIVERS} | {
     "grid": of_grid,
     "triage": of_triage,
@@ -94,6 +101,7 @@ WRITERS = {name: of_driver(name) for name in DRIVERS} | {
     "calibrate": of_calibration,
     "calibrate at a posterior": of_posterior_calibration,
     "reference": of_reference,
+    "locate": of_location,
 }
 NOT_EXAMINED = {"fit_many, one poisoned": "1", "fit_many, one interrupted": "2"}
 """Writers of which the named problem has no draws."""
@@ -132,6 +140,7 @@ def test_the_file_holds_the_result(written):
         "fit_many",
         "calibrate",
         "reference",
+        "locate",
     )
 
 

@@ -23,7 +23,8 @@ def refit(result, model=None, *, progress=None):
     Parameters
     ----------
     result : xarray.DataTree
-        Of any writer: `bayesquake.fit`, `fit_many`, `calibrate`, a reference.
+        Of any writer: `bayesquake.fit`, `fit_many`, `calibrate`, a reference, or a function of the
+        model's own.
     model : Model, optional
         The registered model of the result's name by default.
     progress : callable, optional
@@ -36,6 +37,8 @@ def refit(result, model=None, *, progress=None):
     model = load_model(result.attrs["model"]) if model is None else model
     stored = json.loads(result.attrs["configuration"])
     common = {"seed": int(result.attrs["seed"]), "progress": progress}
+    if stored["writer"] in model.writers:
+        return model.writers[stored["writer"]](result, **common)
     return WRITERS[stored["writer"]](model, result, stored, common)
 
 

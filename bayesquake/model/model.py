@@ -143,6 +143,9 @@ class Model:
         Cheap problems, one for every form of the model.
     drivers : mapping of str to callable
         The model's own drivers by name, see `bayesquake.inference.drivers`.
+    writers : mapping of str to callable
+        ``(result, seed, progress) -> result``: what makes results of the model's own functions
+        again, by the ``writer`` of their configuration.
     """
 
     name: str
@@ -173,6 +176,7 @@ class Model:
     problems: Problems | None = None
     trials: tuple[Trial, ...] = (Trial(),)
     drivers: Mapping[str, Callable] = dataclasses.field(default_factory=dict)
+    writers: Mapping[str, Callable] = dataclasses.field(default_factory=dict)
 
     def __post_init__(self):
         if self.draw is not None and not self.design:

@@ -5,6 +5,8 @@ from bayesquake.model.model import Model, Trial
 from .coordinates import COORDINATES, recommended
 from .data.arrays import prepare
 from .data.reading import read
+from .location.given import held_at
+from .location.locate import locate, located_again
 from .model import PRIORS, QUANTITIES, declare
 from .moves import MOVES
 from .results.answers import answers
@@ -13,7 +15,7 @@ from .results.derived import complete
 from .results.figures import FIGURES
 from .simulation import design_of, draw, lengths
 
-__all__ = ["MODEL"]
+__all__ = ["MODEL", "held_at", "locate"]
 
 OWN_S = {"s_velocity": "own", "errors": "normal"}
 MODEL = Model(
@@ -38,6 +40,7 @@ MODEL = Model(
     coordinates=COORDINATES,
     moves=MOVES,
     recommended=recommended,
+    writers={"locate": located_again},
     trials=(
         Trial({"events": 6, "stations": 8}),
         Trial({"events": 6, "stations": 8, **OWN_S}, OWN_S),

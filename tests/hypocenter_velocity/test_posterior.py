@@ -9,6 +9,7 @@ import xarray as xr
 
 import bayesquake as bq
 from bayesquake.diagnostics.refit import refit
+from bayesquake.models.hypocenter_velocity import held_at, locate
 
 MODEL = bq.load_model("hypocenter_velocity")
 WRONG_PICK, WRONG_BY_S = 20, 1.5
@@ -95,6 +96,22 @@ def test_the_result_is_reported_and_fitted_again_from_its_file(small, tmp_path):
     for title in (*MODEL.figures, *MODEL.answers(again)):
         assert title in text
     assert np.array_equal(refit(again)["posterior"]["depth"], result["posterior"]["depth"])
+
+
+def test_events_are_located_at_the_means_of_the_joint_posterior(small):
+    arrivals, result = small
+    others = arrivals.isel(layer=[0])
+    dataset, options = held_at(result, others)
+    found = locate(dataset, seed=1, **options)["locations"]
+    posterior = result["posterior"]
+    for k, name in enumerate(("x", "y", "depth")):
+        mean, sd = (getattr(posterior[name], f)(("chain", "draw")) for f in ("mean", "std"))
+        own = np.sqrt(found["covariance"][:, k, k])
+        assert (np.abs(found["mean"][:, k] - mean) < 2.5 * sd).all(), name
+        assert (own < 1.6 * sd).all(), name
+    terms = np.array(options["station_term"])
+    assert terms.shape == (2, 10)
+    assert np.allclose(terms.sum(axis=1), 0, atol=1e-9)
 
 
 def test_velocities_and_scales_can_be_held(small):

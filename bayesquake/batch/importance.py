@@ -1,0 +1,198 @@
+r"""Importance sampling of small posteriors: a mixture of Student's t around the ends of a search.
+
+Draws come from :math:`q = \sum_k \pi_k\, t_\nu(m_k, L_k L_k^\top)`, one component for each end k,
+and count by the weight p/q. What of a component lies beyond a bound of one coordinate is reflected
+into it, as where a source may not lie above the ground. The tail of the weights tells whether they
+can be believed: a Pareto k-hat above 0.7 says that they cannot.
+
+References
+----------
+Vehtari, Simpson, Gelman, Yao & Gabry 2024, Journal of Machine Learning Research 25(72), 1-58;
+Cappé, Guillin, Marin & Robert 2004, doi:10.1198/106186004X12803 (weights that make a new mixture).
+"""
+
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+from blackjax.diagnostics import psis_weights
+from blackjax.smc.resampling import systematic
+from jax.scipy.linalg import solve_triangular
+from jax.scipy.special import gammaln, logsumexp
+
+__all__ = ["Mixture", "Weighted", "adapted", "around_ends", "moments", "resampled", "weighted"]
+
+DEGREES_OF_FREEDOM = 6.0
+"""Of the components: tails heavier than those of a posterior."""
+
+SHARE_EXPONENT = 0.5
+"""Power of an end's mass that is its share of the draws: masses of Gaussians are rough."""
+
+WIDER = 1.5
+"""Of what covariance a mixture of weighted draws has."""
+
+KEPT_SHARE = 0.2
+"""Share of the draws that go on to come from the mixture before."""
+
+
+class Mixture(NamedTuple):
+    """A mixture of Student's t.
+
+    Attributes
+    ----------
+    centre : (component, dim)
+    root : (component, dim, dim)
+        Lower Cholesky factors of the precisions, so that the covariances are their inverses.
+    log_share : (component,)
+        Of shares that sum to one.
+    """
+
+    centre: Any
+    root: Any
+    log_share: Any
+
+
+class Weighted(NamedTuple):
+    """Weighted draws of a posterior.
+
+    Attributes
+    ----------
+    positions : (draw, dim)
+    log_weight : (draw,)
+        Pareto-smoothed; weights sum to one.
+    pareto_k : scalar
+    ess : scalar
+        Effective sample size, the inverse of the sum of squared weights.
+    """
+
+    positions: Any
+    log_weight: Any
+    pareto_k: Any
+    ess: Any
+
+
+def around_ends(centre, precision, height):
+    """Return the mixture of the ends of a search.
+
+    Parameters
+    ----------
+    centre : (end, dim)
+    precision : (end, dim, dim)
+        Positive definite.
+    height : (end,)
+        Log densities.
+
+    Returns
+    -------
+    Mixture
+    mass : (end,)
+        Log of the integral of each end's Gaussian, but for a constant.
+    """
+    root = jnp.linalg.cholesky(precision)
+    mass = height - jnp.log(jnp.diagonal(root, axis1=-2, axis2=-1)).sum(axis=-1)
+    return Mixture(centre, root, jax.nn.log_softmax(SHARE_EXPONENT * mass)), mass
+
+
+def weighted(key, log_density, mixture, draws, axis, low, high):
+    """Draw from a mixture and weigh the draws by a log density.
+
+    Parameters
+    ----------
+    key : jax.random.key
+    log_density : callable
+        ``position -> log density``, minus infinity where the posterior is nothing.
+    mixture : Mixture
+    draws : int
+    axis : int
+        The coordinate with bounds.
+    low, high : float
+        Its bounds.
+
+    Returns
+    -------
+    Weighted
+    """
+    positions = _reflected(_drawn(key, mixture, draws), axis, low, high)
+    log_weight = jax.vmap(log_density)(positions)
+    log_weight -= _log_density_of(mixture, positions, axis, low, high)
+    log_weight = jnp.where(jnp.isnan(log_weight), -jnp.inf, log_weight)
+    smoothed, pareto_k = psis_weights(log_weight)
+    usable = jnp.isfinite(log_weight).any()
+    smoothed = jnp.where(usable, smoothed, -jnp.log(draws))
+    ess = jnp.where(usable, jnp.exp(-logsumexp(2 * smoothed)), 0.0)
+    return Weighted(positions, smoothed, jnp.where(usable, pareto_k, jnp.inf), ess)
+
+
+def adapted(mixture, found):
+    """Return a mixture that follows weighted draws, with a part of the one they came from.
+
+    Parameters
+    ----------
+    mixture : Mixture
+    found : Weighted
+    """
+    mean, covariance = moments(found)
+    own_root = jnp.linalg.cholesky(jnp.linalg.inv(WIDER * covariance))
+    usable = jnp.isfinite(own_root).all()
+    log_share = mixture.log_share + jnp.where(usable, jnp.log(KEPT_SHARE), 0.0)
+    own_share = jnp.where(usable, jnp.log1p(-KEPT_SHARE), -jnp.inf)
+    return Mixture(
+        jnp.concatenate([mixture.centre, mean[None]]),
+        jnp.concatenate([mixture.root, jnp.where(usable, own_root, mixture.root[0])[None]]),
+        jnp.append(log_share, own_share),
+    )
+
+
+def moments(found):
+    """Return mean (dim,) and covariance (dim, dim) of weighted draws."""
+    weight = jnp.exp(found.log_weight)
+    mean = weight @ found.positions
+    apart = found.positions - mean
+    return mean, jnp.einsum("n,na,nb->ab", weight, apart, apart)
+
+
+def resampled(key, found, count):
+    """Return so many draws of equal weight, (draw, dim), in random order."""
+    key_index, key_order = jax.random.split(key)
+    index = systematic(key_index, jnp.exp(found.log_weight), count)
+    return found.positions[jax.random.permutation(key_order, index)]
+
+
+def _drawn(key, mixture, draws):
+    """Return draws of a mixture, each component having its share of them, (draw, dim)."""
+    key_component, key_normal, key_scale = jax.random.split(key, 3)
+    component = systematic(key_component, jnp.exp(mixture.log_share), draws)
+    inverse = solve_triangular(
+        mixture.root, jnp.broadcast_to(jnp.eye(mixture.centre.shape[-1]), mixture.root.shape),
+        lower=True, trans="T",
+    )  # fmt: skip
+    normal = jax.random.normal(key_normal, (draws, mixture.centre.shape[-1]))
+    chi_squared = 2 * jax.random.gamma(key_scale, DEGREES_OF_FREEDOM / 2, (draws, 1))
+    z = normal * jnp.sqrt(DEGREES_OF_FREEDOM / chi_squared)
+    return mixture.centre[component] + jnp.einsum("nab,nb->na", inverse[component], z)
+
+
+def _reflected(positions, axis, low, high):
+    """Return positions, those beyond a bound of a coordinate reflected there, once."""
+    values = positions[:, axis]
+    values = jnp.where(values < low, 2 * low - values, values)
+    values = jnp.where(values > high, 2 * high - values, values)
+    return positions.at[:, axis].set(values)
+
+
+def _log_density_of(mixture, positions, axis, low, high):
+    """Return the log density of reflected draws, (draw,): that of all places they may come from."""
+    dim = positions.shape[-1]
+    images = jnp.stack(
+        [
+            positions,
+            positions.at[:, axis].set(2 * low - positions[:, axis]),
+            positions.at[:, axis].set(2 * high - positions[:, axis]),
+        ]
+    )
+    z = jnp.einsum("inka,kab->inkb", images[:, :, None] - mixture.centre, mixture.root)
+    nu = DEGREES_OF_FREEDOM
+    constant = gammaln((nu + dim) / 2) - gammaln(nu / 2) - dim / 2 * jnp.log(nu * jnp.pi)
+    volume = jnp.log(jnp.diagonal(mixture.root, axis1=-2, axis2=-1)).sum(axis=-1)
+    log_t = constant + volume - (nu + dim) / 2 * jnp.log1p((z**2).sum(axis=-1) / nu)
+    return logsumexp(log_t + mixture.log_share, axis=(0, 2))

@@ -1,0 +1,1 @@
+"""Hypocentres of many events at given velocities, each located by itself."""

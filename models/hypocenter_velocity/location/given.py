@@ -1,0 +1,36 @@
+"""What a joint posterior found, held for the location of events, of others too."""
+
+import json
+
+__all__ = ["held_at"]
+
+
+def held_at(result, dataset):
+    """Return data and options with which `locate` holds a joint posterior's means.
+
+    Parameters
+    ----------
+    result : xarray.DataTree
+        Of the joint model.
+    dataset : xarray.Dataset
+        Events to be located. Stations that the joint model has not seen have no delay.
+
+    Returns
+    -------
+    dataset : xarray.Dataset
+        With the layers and the mean velocities of the posterior.
+    options : dict
+        ``station_term``, ``sigma``, ``errors`` and ``pick_errors`` of `locate`.
+    """
+    names = ["vp", "vs", "station_term", "sigma"]
+    mean = result["posterior"].to_dataset()[names].mean(("chain", "draw"))
+    known = result["constant_data"].to_dataset()
+    layers = {name: known[name].copy(data=mean[name].to_numpy()) for name in ("vp", "vs")}
+    held = dataset.drop_dims("layer").assign({"top": known["top"], **layers})
+    terms = mean["station_term"].reindex(station=dataset["station"].to_numpy(), fill_value=0.0)
+    given = json.loads(result.attrs["configuration"])["options"]
+    options = {name: given[name] for name in ("errors", "pick_errors") if name in given}
+    return held, options | {
+        "station_term": terms.transpose("phase", "station").to_numpy().tolist(),
+        "sigma": mean["sigma"].to_numpy().tolist(),
+    }

@@ -1,0 +1,361 @@
+"""Location of many events at given velocities: the function that people call, and its result."""
+
+import json
+import time
+from math import ceil, log2
+
+import numpy as np
+import xarray as xr
+
+from bayesquake.batch.pad import buckets, padded, stacked
+from bayesquake.errors import DatasetError
+from bayesquake.inference.kernels.compilation import recorded_compilations
+from bayesquake.inference.kernels.settings import SEED
+from bayesquake.io.datasets import checked
+from bayesquake.model.options import any_of, count, each, number, one_of, takes
+from bayesquake.model.registry import load_model
+from bayesquake.physics.projection import to_geographic
+from bayesquake.results.checks import Check
+from bayesquake.results.evidence import PARETO_LIMIT
+from bayesquake.results.provenance import provenance
+from bayesquake.results.schema import assemble, labelled
+
+from ..data.arrays import DEGREES_OF_FREEDOM, indices, scaled
+from ..data.dataset import DATA
+from ..errors import DomainError
+from ..physics.arrivals import REFERENCE_VPVS, TYPICAL_ERROR_S
+from .events import Box, EventPicks
+from .importance import FEWEST_EFFECTIVE, Located, located
+from .tables import tabulated
+
+__all__ = ["locate", "located_again"]
+
+FEWEST_PADDED = 16
+"""Picks of an event are padded to this, or to the next of its doubles: few programs serve all."""
+
+START_DEPTHS_KM = (2.0, 8.0, 16.0)
+"""Below the top of the layers."""
+DEEPEST_KM = 40.0
+
+MARGIN = 0.5
+"""Part of the extent of stations and preliminary epicentres by which the box is wider."""
+
+RANGE = each(number("km", at_least=-1e4, at_most=1e4), length=2)
+
+AXES = ("x", "y", "depth")
+MEANINGS = {
+    "mode": ("km", "most probable place"),
+    "mean": ("km", "mean of the hypocentre"),
+    "covariance": ("km2", "covariance of the hypocentre"),
+    "origin_time": ("s", "mean origin time after the event's reference time"),
+    "origin_time_sd": ("s", "standard deviation of the origin time"),
+    "pareto_k": ("1", "Pareto k-hat of the weights of the draws"),
+    "effective_draws": ("1", "effective number of weighted draws"),
+    "modes": ("1", "modes that hold a hundredth of the best one's mass"),
+    "rounds": ("1", "rounds of drawing; several where the first failed"),
+    "longitude": ("degrees_east", "of the mean"),
+    "latitude": ("degrees_north", "of the mean"),
+}
+
+
+@takes(
+    station_term=any_of(None, each(each(number("s", at_least=-100, at_most=100)))),
+    sigma=each(number("s", at_least=0, at_most=100), length=2),
+    vpvs=any_of(None, number(at_least=1, at_most=10)),
+    errors=one_of("student_t", "normal"),
+    pick_errors=one_of("scale", "add", "ignore"),
+    bounds=any_of(None, each(RANGE, length=2)),
+    deepest=number("km", at_least=1, at_most=800),
+    importance_draws=count(at_least=100, at_most=1_000_000),
+    draws=count(at_least=20, at_most=100_000),
+    seed=SEED,
+    chunk=count(at_most=1_000_000),
+    progress=None,
+)
+def locate(
+    dataset,
+    *,
+    station_term=None,
+    sigma=TYPICAL_ERROR_S,
+    vpvs=None,
+    errors="student_t",
+    pick_errors="scale",
+    bounds=None,
+    deepest=DEEPEST_KM,
+    importance_draws=512,
+    draws=200,
+    seed=0,
+    chunk=1024,
+    progress=None,
+):
+    """Locate every event of a data set at the velocities of its layers.
+
+    A place is as probable as any other in a box, and so is any origin time. Events are independent
+    of one another: work and memory for each are the same however many there are.
+
+    Parameters
+    ----------
+    dataset : xarray.Dataset
+        From ``model.read``.
+    station_term : (phase, station), optional
+        Delays, s, that arrivals are taken to have, such as the posterior means of the joint model.
+    sigma : (float, float)
+        Scale of the errors of P and S, s.
+    vpvs : float, optional
+        Ratio of velocities that gives those of S; by default the layers' own, or 1.73 where they
+        have none.
+    errors, pick_errors
+        As ``model.prepare`` takes them.
+    bounds : ((float, float), (float, float)), optional
+        Western and eastern, southern and northern side of the box, km from the centre; by default
+        it holds all stations and preliminary epicentres with room around them.
+    deepest : float
+        Depth, km, to which sources are sought from the top of the layers.
+    importance_draws, draws : int
+        Weighted draws of an event, and draws of equal weight that are kept.
+    seed : int
+        An event's draws depend on it and on the event's place.
+    chunk : int
+        Events worked on together.
+    progress : callable, optional
+        Called as ``progress(done, events)`` after every chunk.
+
+    Returns
+    -------
+    xarray.DataTree
+        With ``locations`` (most probable place, mean, covariance, k-hat, effective draws and modes
+        of every event), ``posterior`` of the kept draws, ``checks`` and the data.
+
+    Raises
+    ------
+    DatasetError
+        Station terms are not of these stations.
+    DomainError
+        A preliminary epicentre lies outside the box, or the deepest place above the layers.
+    OptionError
+    """
+    checked(DATA, dataset, str(dataset.attrs.get("source", "the data set")))
+    settings = {
+        "station_term": station_term,
+        "sigma": sigma,
+        "vpvs": vpvs,
+        "errors": errors,
+        "pick_errors": pick_errors,
+        "bounds": bounds,
+        "deepest": deepest,
+        "importance_draws": importance_draws,
+        "draws": draws,
+        "chunk": chunk,
+    }
+    began = time.perf_counter()
+    with recorded_compilations() as compiled:
+        box = box_of(dataset, bounds, deepest)
+        tables, table = tables_of(dataset, box, vpvs)
+        delay = delays(dataset, station_term)
+        events = picks_of(dataset, table, delay, sigma, errors, pick_errors)
+        numbers = np.arange(len(events))
+        parts, places = [], []
+        top = float(dataset["top"][0])
+        for bucket in buckets(events):
+            for first in range(0, len(bucket), chunk):
+                part = np.array(bucket[first : first + chunk])
+                found = located(
+                    stacked([events[i] for i in part]),
+                    tables,
+                    box,
+                    numbers[part],
+                    depths=tuple(top + depth for depth in START_DEPTHS_KM),
+                    importance_draws=importance_draws,
+                    draws=draws,
+                    seed=seed,
+                )
+                parts.append(found)
+                places.append(part)
+                if progress is not None:
+                    progress(sum(map(len, places)), len(events))
+    order = np.argsort(np.concatenate(places))
+    found = Located(*(np.concatenate(column)[order] for column in zip(*parts, strict=True)))
+    model = load_model("hypocenter_velocity")
+    configuration = {
+        "writer": "locate",
+        "model": model.name,
+        "driver": "importance",
+        "settings": settings,
+        "options": {},
+        "priors": {},
+    }
+    groups = {
+        "locations": locations(found, dataset),
+        "posterior": posterior(found, dataset, model.quantities),
+        "observed_data": dataset,
+    }
+    return assemble(
+        groups,
+        checks(found),
+        provenance(model, dataset, configuration, seed)
+        | {
+            "compile_seconds": compiled.seconds,
+            "run_seconds": time.perf_counter() - began - compiled.seconds,
+        },
+    )
+
+
+def located_again(result, *, seed, progress=None):
+    """Return the result of `locate` made again from its own data and settings."""
+    model = load_model(result.attrs["model"])
+    dataset = model.read(result["observed_data"].to_dataset())
+    settings = json.loads(result.attrs["configuration"])["settings"]
+    return locate(dataset, **settings, seed=seed, progress=progress)
+
+
+def box_of(dataset, bounds, deepest):
+    """Return the box, which must hold all preliminary epicentres."""
+    places = [dataset["x"].to_numpy(), dataset["y"].to_numpy()]
+    if bounds is None:
+        stations = [dataset[f"station_{axis}"].to_numpy() for axis in ("x", "y")]
+        both = [np.concatenate(pair) for pair in zip(places, stations, strict=True)]
+        room = MARGIN * max(np.ptp(values) for values in both)
+        bounds = [(values.min() - room, values.max() + room) for values in both]
+    top = float(dataset["top"][0])
+    if deepest <= top:
+        raise DomainError(
+            f"deepest = {deepest:g} km lies above the top of the layers, {top:g} km; give more"
+        )
+    low, high = np.array([*bounds, (top, deepest)], float).T
+    place = np.stack(places)
+    outside = ((place < low[:2, None]) | (place > high[:2, None])).any(axis=0)
+    if outside.any():
+        event = int(np.argmax(outside))
+        raise DomainError(
+            f"event {dataset['event'].to_numpy()[event]}: its preliminary epicentre, "
+            f"x = {place[0, event]:.1f} and y = {place[1, event]:.1f} km, lies outside the bounds "
+            f"{low[0]:g} to {high[0]:g} and {low[1]:g} to {high[1]:g} km "
+            f"({np.count_nonzero(outside)} such); widen them or leave it out"
+        )
+    return Box(low, high)
+
+
+def tables_of(dataset, box, vpvs):
+    """Return the tables, and the number of its table and the ratio of times of every pick."""
+    _, station, phase = indices(dataset)
+    station_depth = dataset["station_depth"].to_numpy().astype(float)
+    depths, of_station = np.unique(station_depth, return_inverse=True)
+    vp, vs = (dataset[name].to_numpy().astype(float) for name in ("vp", "vs"))
+    if vpvs is None and np.isnan(vs).any():
+        vpvs = REFERENCE_VPVS
+    profiles = [vp] if vpvs is not None else [vp, vs]
+    corners = np.stack(np.meshgrid(*zip(box.low[:2], box.high[:2], strict=True)), -1).reshape(-1, 2)
+    stations = np.stack([dataset["station_x"].to_numpy(), dataset["station_y"].to_numpy()], -1)
+    farthest = np.linalg.norm(stations[:, None] - corners, axis=-1).max()
+    tables = tabulated(profiles, depths, dataset["top"].to_numpy(), farthest, box.high[2])
+    if vpvs is not None:
+        return tables, (of_station[station], np.where(phase == 1, vpvs, 1.0))
+    return tables, (phase * len(depths) + of_station[station], np.ones(len(phase)))
+
+
+def delays(dataset, station_term):
+    """Return the delay of every pick, s."""
+    _, station, phase = indices(dataset)
+    if station_term is None:
+        return np.zeros(len(phase))
+    terms = np.array(station_term, float)
+    if terms.shape != (2, dataset.sizes["station"]):
+        raise DatasetError(
+            f"station_term has the shape {terms.shape}; these data have P and S and "
+            f"{dataset.sizes['station']} stations: give (2, {dataset.sizes['station']})"
+        )
+    return terms[phase, station]
+
+
+def picks_of(dataset, table, delay, sigma, errors, pick_errors):
+    """Return the `EventPicks` of every event."""
+    event, station, phase = indices(dataset)
+    number_of_table, ratio = table
+    pick_error = dataset["pick_error"].to_numpy().astype(float)
+    variance, relative = scaled(pick_error, phase, pick_errors)
+    columns = {
+        "time": dataset["time"].to_numpy() - delay,
+        "station_x": dataset["station_x"].to_numpy()[station],
+        "station_y": dataset["station_y"].to_numpy()[station],
+        "table": number_of_table,
+        "ratio": ratio,
+        "scale": np.sqrt((np.array(sigma)[phase] * relative) ** 2 + variance),
+    }
+    order = np.argsort(event, kind="stable")
+    ends = np.cumsum(np.bincount(event, minlength=dataset.sizes["event"]))[:-1]
+    split = {name: np.split(values[order], ends) for name, values in columns.items()}
+    x, y = dataset["x"].to_numpy(), dataset["y"].to_numpy()
+    nu = np.asarray(DEGREES_OF_FREEDOM) if errors == "student_t" else None
+    made = []
+    for i in range(dataset.sizes["event"]):
+        picked = {name: values[i] for name, values in split.items()}
+        length = FEWEST_PADDED * 2 ** max(0, ceil(log2(len(picked["time"]) / FEWEST_PADDED)))
+        own = padded(length, **picked)
+        own["scale"] = np.where(own["mask"], own["scale"], 1.0)
+        made.append(EventPicks(**own, start=np.array([x[i], y[i]]), degrees_of_freedom=nu))
+    return made
+
+
+def locations(found, dataset):
+    """Return the places of all events and what speaks for them."""
+    values = {
+        "mode": found.mode[:, :3],
+        "mean": found.mean[:, :3],
+        "covariance": found.covariance[:, :3, :3],
+        "origin_time": found.mean[:, 3],
+        "origin_time_sd": np.sqrt(found.covariance[:, 3, 3]),
+        "pareto_k": found.pareto_k,
+        "effective_draws": found.ess,
+        "modes": found.modes,
+        "rounds": found.rounds,
+    }
+    centre = dataset.attrs["centre_longitude"], dataset.attrs["centre_latitude"]
+    if np.isfinite(centre).all():
+        mean = found.mean
+        values["longitude"], values["latitude"] = to_geographic(mean[:, 0], mean[:, 1], centre)
+    dims = ("event", "axis", "axis2")
+    return xr.Dataset(
+        {
+            name: (
+                dims[: np.ndim(x)],
+                x,
+                dict(zip(("units", "long_name"), MEANINGS[name], strict=True)),
+            )
+            for name, x in values.items()
+        },
+        coords={"event": dataset["event"].to_numpy(), "axis": list(AXES), "axis2": list(AXES)},
+    )
+
+
+def posterior(found, dataset, quantities):
+    """Return draws of equal weight, as those of one chain."""
+    values = dict(
+        zip((*AXES, "origin_time"), np.moveaxis(found.draws, (2, 1), (0, 1)), strict=True)
+    )
+    leading = {"chain": np.arange(1), "draw": np.arange(found.draws.shape[1])}
+    made = labelled({name: x[None] for name, x in values.items()}, quantities, leading)
+    return made.assign_coords(event=dataset["event"].to_numpy())
+
+
+def checks(found):
+    """Return the rows of what speaks for the weighted draws of all events."""
+    return (
+        Check(
+            "Pareto k-hat",
+            found.pareto_k,
+            PARETO_LIMIT,
+            "below",
+            "adequacy",
+            "event",
+            "tail of the weights of the draws",
+        ),
+        Check(
+            "effective draws",
+            found.ess,
+            FEWEST_EFFECTIVE,
+            "above",
+            "precision",
+            "event",
+            "weighted draws, as so many of equal weight",
+        ),
+    )
