@@ -22,8 +22,11 @@ from jax.scipy.special import gammaln, logsumexp
 
 __all__ = ["Mixture", "Weighted", "adapted", "around_ends", "moments", "resampled", "weighted"]
 
-DEGREES_OF_FREEDOM = 6.0
+DEGREES_OF_FREEDOM = 8.0
 """Of the components: tails heavier than those of a posterior."""
+
+SCALE = 1.2
+"""Of a component around an end, in standard deviations there: kinks make ends narrow."""
 
 SHARE_EXPONENT = 0.5
 """Power of an end's mass that is its share of the draws: masses of Gaussians are rough."""
@@ -90,7 +93,7 @@ def around_ends(centre, precision, height):
     """
     root = jnp.linalg.cholesky(precision)
     mass = height - jnp.log(jnp.diagonal(root, axis1=-2, axis2=-1)).sum(axis=-1)
-    return Mixture(centre, root, jax.nn.log_softmax(SHARE_EXPONENT * mass)), mass
+    return Mixture(centre, root / SCALE, jax.nn.log_softmax(SHARE_EXPONENT * mass)), mass
 
 
 def weighted(key, log_density, mixture, draws, axis, low, high):
@@ -123,29 +126,44 @@ def weighted(key, log_density, mixture, draws, axis, low, high):
     return Weighted(positions, smoothed, jnp.where(usable, pareto_k, jnp.inf), ess)
 
 
-def adapted(mixture, found):
+def adapted(mixture, found, axis):
     """Return a mixture that follows weighted draws, with a part of the one they came from.
+
+    Two components hold the halves below and above the median of one coordinate, so that together
+    they bend.
 
     Parameters
     ----------
     mixture : Mixture
     found : Weighted
+    axis : int
+        The coordinate.
     """
-    mean, covariance = moments(found)
-    own_root = jnp.linalg.cholesky(jnp.linalg.inv(WIDER * covariance))
-    usable = jnp.isfinite(own_root).all()
-    log_share = mixture.log_share + jnp.where(usable, jnp.log(KEPT_SHARE), 0.0)
-    own_share = jnp.where(usable, jnp.log1p(-KEPT_SHARE), -jnp.inf)
+    values = found.positions[:, axis]
+    order = jnp.argsort(values)
+    share = jnp.zeros_like(values).at[order].set(jnp.cumsum(jnp.exp(found.log_weight)[order]))
+    halves = jnp.stack([share <= 0.5, share > 0.5])
+    parts = jax.vmap(
+        lambda half: moments(found._replace(log_weight=jnp.where(half, found.log_weight, -jnp.inf)))
+    )(halves)
+    root = jnp.linalg.cholesky(jnp.linalg.inv(WIDER * parts[1]))
+    usable = jnp.isfinite(root).all()
+    own_share = jnp.where(usable, jnp.log1p(-KEPT_SHARE) - jnp.log(2), -jnp.inf)
     return Mixture(
-        jnp.concatenate([mixture.centre, mean[None]]),
-        jnp.concatenate([mixture.root, jnp.where(usable, own_root, mixture.root[0])[None]]),
-        jnp.append(log_share, own_share),
+        jnp.concatenate([mixture.centre, jnp.where(usable, parts[0], mixture.centre[:1])]),
+        jnp.concatenate([mixture.root, jnp.where(usable, root, mixture.root[:1])]),
+        jnp.concatenate(
+            [
+                mixture.log_share + jnp.where(usable, jnp.log(KEPT_SHARE), 0.0),
+                jnp.broadcast_to(own_share, (2,)),
+            ]
+        ),
     )
 
 
 def moments(found):
     """Return mean (dim,) and covariance (dim, dim) of weighted draws."""
-    weight = jnp.exp(found.log_weight)
+    weight = jax.nn.softmax(found.log_weight)
     mean = weight @ found.positions
     apart = found.positions - mean
     return mean, jnp.einsum("n,na,nb->ab", weight, apart, apart)

@@ -119,7 +119,7 @@ def test_a_mixture_that_missed_follows_its_draws_to_the_posterior():
     found = weighted(jax.random.key(4), density, mixture, 2000, 1, -50.0, 50.0)
     assert found.ess < 300
     for k in range(2):
-        mixture = adapted(mixture, found)
+        mixture = adapted(mixture, found, 1)
         found = weighted(jax.random.key(5 + k), density, mixture, 2000, 1, -50.0, 50.0)
     assert found.ess > 1000
     assert np.allclose(moments(found)[0], 4.0, atol=0.15)

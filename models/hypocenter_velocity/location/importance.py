@@ -28,8 +28,8 @@ SAME = 1.0
 FEWEST_EFFECTIVE = 100.0
 """Effective draws that an event needs."""
 
-MORE, ROUNDS = 4, 3
-"""As many draws, in so many rounds, of an event that has fewer or whose weights fail."""
+TIERS = ((1, 1), (2, 3), (3, 10))
+"""Rounds, and draws of each in those asked for, that an event gets until its weights suffice."""
 
 NARROWING = 8
 """By which a lane of such events is narrower: they are few."""
@@ -93,12 +93,14 @@ def located(picks, tables, box, numbers, *, depths, importance_draws, draws, see
         program = _program(tuple(depths), rounds, count, draws)
         return in_lanes(lambda lane: program(*lane, *shared), given, width)
 
-    found = drawn(given, 1, importance_draws, width_of())
-    poor = np.flatnonzero((found.pareto_k > PARETO_LIMIT) | (found.ess < FEWEST_EFFECTIVE))
-    if len(poor):
-        again = drawn(
-            taken(given, poor), ROUNDS, MORE * importance_draws, width_of(narrowing=NARROWING)
-        )
+    (rounds, more), *dearer = TIERS
+    found = drawn(given, rounds, more * importance_draws, width_of())
+    for rounds, more in dearer:
+        poor = np.flatnonzero((found.pareto_k > PARETO_LIMIT) | (found.ess < FEWEST_EFFECTIVE))
+        if not len(poor):
+            break
+        width = width_of(narrowing=NARROWING)
+        again = drawn(taken(given, poor), rounds, more * importance_draws, width)
         for values, better in zip(found, again, strict=True):
             values[poor] = better
     return found
@@ -118,7 +120,7 @@ def _program(depths, rounds, count, draws):
         bounds = DEPTH, box.low[DEPTH], box.high[DEPTH]
         found = weighted(keys[0], density, mixture, count, *bounds)
         for key_round in keys[1:]:
-            mixture = adapted(mixture, found)
+            mixture = adapted(mixture, found, DEPTH)
             found = weighted(key_round, density, mixture, count, *bounds)
         mean, covariance = moments(found)
         kept = resampled(key_keep, found, draws)
