@@ -9,6 +9,7 @@ import pytest
 import bayesquake as bq
 from bayesquake.batch.importance import adapted, around_ends, moments, resampled, weighted
 from bayesquake.errors import DatasetError
+from bayesquake.experiments.joint_location.straight_rays import arrivals_read, straight_rays
 from bayesquake.models.hypocenter_velocity import locate
 from bayesquake.models.hypocenter_velocity.errors import DomainError
 from bayesquake.models.hypocenter_velocity.location.events import (
@@ -125,46 +126,8 @@ def test_a_mixture_that_missed_follows_its_draws_to_the_posterior():
     assert np.allclose(moments(found)[0], 4.0, atol=0.15)
 
 
-def straight_rays(seed, events=40, stations=16, wrong=0.0):
-    """Arrivals of straight rays in a half-space of 6 km/s, normal errors of .05 and .1 s.
-
-    Written with NumPy alone; a share of the P picks is late by 1 to 3 s.
-    """
-    rng = np.random.default_rng(seed)
-    angle, radius = rng.uniform(0, 2 * np.pi, stations), 40 * np.sqrt(rng.uniform(0, 1, stations))
-    station = np.stack([radius * np.cos(angle), radius * np.sin(angle), np.zeros(stations)], 1)
-    low, high = [-15, -15, 3], [15, 15, 18]
-    source = rng.uniform(low, high, (events, 3))
-    origin = rng.uniform(0, 2, events)
-    distance = np.linalg.norm(source[:, None] - station, axis=-1)
-    rows = []
-    for event in range(events):
-        for j in range(stations):
-            for phase, velocity, error in (("P", 6.0, 0.05), ("S", 6.0 / 1.73, 0.1)):
-                late = rng.uniform(1, 3) if phase == "P" and rng.uniform() < wrong else 0.0
-                time = origin[event] + distance[event, j] / velocity + rng.normal(0, error) + late
-                rows.append((event, f"S{j}", phase, time))
-    return source, station, pd.DataFrame(rows, columns=["event", "station", "phase", "time_s"])
-
-
 def read(folder, station, arrivals, source, off=2.0):
-    """Write the three files, with preliminary hypocentres some km off, and read them."""
-    rng = np.random.default_rng(9)
-    arrivals.to_csv(folder / "picks.csv", index=False)
-    names = [f"S{j}" for j in range(len(station))]
-    table = pd.DataFrame(station, columns=["x_km", "y_km", "z_km"]).assign(station=names)
-    table.to_csv(folder / "stations.csv", index=False)
-    (folder / "layers.csv").write_text("top_km,vp_km_s\n0,6\n")
-    places = source + rng.normal(0, off, source.shape)
-    places[:, 2] = 8.0
-    events = pd.DataFrame(places, columns=["x_km", "y_km", "depth_km"])
-    events.assign(event=np.arange(len(source)), t0_s=0.0).to_csv(folder / "events.csv", index=False)
-    return MODEL.read(
-        folder / "picks.csv",
-        stations=folder / "stations.csv",
-        layers=folder / "layers.csv",
-        events=folder / "events.csv",
-    )
+    return arrivals_read(MODEL, folder, station, arrivals, source, off)
 
 
 def test_ninety_percent_of_the_truth_of_another_simulator_lies_in_ninety_percent(tmp_path):
@@ -182,7 +145,7 @@ def test_ninety_percent_of_the_truth_of_another_simulator_lies_in_ninety_percent
 def test_late_picks_move_locations_little_unless_errors_are_normal(tmp_path):
     error = {}
     for wrong in (0.0, 0.05):
-        source, station, arrivals = straight_rays(4, wrong=wrong)
+        source, station, arrivals = straight_rays(4, events=40, wrong=wrong)
         dataset = read(tmp_path, station, arrivals, source)
         for errors in ("student_t", "normal"):
             mean = locate(dataset, errors=errors, seed=1)["locations"]["mean"]

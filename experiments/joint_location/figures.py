@@ -1,0 +1,54 @@
+"""The figures of the experiment."""
+
+import numpy as np
+from matplotlib.figure import Figure
+
+__all__ = ["depths", "depths_beside_another"]
+
+
+def depths_beside_another(ours, others, name):
+    """Draw depths with standard deviations beside those of another program.
+
+    Parameters
+    ----------
+    ours, others : (mean, sd) of (event,)
+        km.
+    name : str
+        Of the other program.
+    """
+    figure = Figure(figsize=(4.5, 4.2), layout="constrained")
+    axis = figure.subplots()
+    axis.errorbar(others[0], ours[0], ours[1], others[1], fmt=".", ms=3, lw=0.5, alpha=0.6)
+    both = [min(ours[0].min(), others[0].min()), max(ours[0].max(), others[0].max())]
+    axis.plot(both, both, color="k", lw=0.8)
+    axis.set(xlabel=f"depth, {name} (km)", ylabel="depth, importance sampling (km)")
+    return figure
+
+
+def depths(catalogue, joint, alone):
+    """Draw depths of the catalogue against those of the joint posterior and of single locations.
+
+    Parameters
+    ----------
+    catalogue : (event,)
+    joint : (low, median, high) of (event,)
+        90 % intervals.
+    alone : (event,)
+        Located without station terms, at the velocities given.
+    """
+    figure = Figure(figsize=(8.5, 4), layout="constrained")
+    left, right = figure.subplots(1, 2)
+    low, middle, high = joint
+    reach = [middle - low, high - middle]
+    left.errorbar(catalogue, middle, reach, fmt=".", ms=3, lw=0.5, alpha=0.6, label="joint, 90 %")
+    left.plot(catalogue, alone, "x", ms=3, alpha=0.6, label="given velocities, no station terms")
+    both = [0.0, max(middle.max(), alone.max(), catalogue.max())]
+    left.plot(both, both, color="k", lw=0.8)
+    left.set(xlabel="depth in the catalogue (km)", ylabel="depth (km)")
+    left.legend(fontsize=8)
+    bins = np.linspace(0, both[1], 40)
+    for values, name in ((catalogue, "catalogue"), (middle, "joint"), (alone, "no station terms")):
+        right.hist(values, bins, histtype="step", label=f"{name}, mean {values.mean():.1f} km")
+    right.set(xlabel="depth (km)", ylabel="events")
+    right.legend(fontsize=8)
+    return figure
