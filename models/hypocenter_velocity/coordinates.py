@@ -30,8 +30,8 @@ START_SPREAD = 1.5
 PICKS_OF_A_ROUND_POSTERIOR = 1000
 """With fewer padded picks the posterior is curved and many times as long as H has it."""
 
-LOW_RANK = {"driver": "nuts", "metric": "low_rank"}
-"""A few directions are learnt in which the posterior is longer than H has it."""
+MOST_UNKNOWNS_OF_LOW_RANK = 500
+"""Of more unknowns the draws of a warm-up cannot tell the directions in which it is long."""
 
 
 def condition(base, data, priors):
@@ -58,9 +58,11 @@ def condition(base, data, priors):
 
 def recommended(data):
     """Return the driver that suits the data, and its settings."""
-    if len(data.time) < PICKS_OF_A_ROUND_POSTERIOR:
-        return LOW_RANK | {"warmup": 1000, "max_tree_depth": 8}
-    return LOW_RANK | {"warmup": 500, "max_tree_depth": 4}
+    unknowns = 4 * data.centre.shape[-1] + 2 * len(data.station_x) + len(data.tops)
+    metric = "low_rank" if unknowns <= MOST_UNKNOWNS_OF_LOW_RANK else "diagonal"
+    few = len(data.time) < PICKS_OF_A_ROUND_POSTERIOR
+    lengths = {"warmup": 1000, "max_tree_depth": 8} if few else {"warmup": 500, "max_tree_depth": 4}
+    return {"driver": "nuts", "metric": metric, **lengths}
 
 
 def depth_moves(root):
