@@ -20,9 +20,11 @@ from bayesquake.model.coordinates import Around
 from .model import EVENT_SITES
 from .physics.arrow import log_determinant, rooted, unwhitened, whitened
 from .physics.precision import joint, split
-from .search import VELOCITIES, searched
+from .search import searched
 
 __all__ = ["COORDINATES", "recommended"]
+
+VELOCITIES = ("log_vp_change", "log_vs_change", "vpvs")
 
 START_SPREAD = 1.5
 """Spread of the starting points in posterior standard deviations."""

@@ -21,7 +21,7 @@ from .physics.arrivals import TYPICAL_ERROR_S, by_event, depth_coordinate, expec
 from .physics.arrow import damped, log_determinant, rooted, solved, trace_of_quotient, variances
 from .physics.precision import event_precision, joint, log_prior, precision, split
 
-__all__ = ["VELOCITIES", "searched"]
+__all__ = ["searched"]
 
 PICKS_OF_ONE_START, MOST_STARTS = 3000, 6
 """Number of padded picks from which one search is made, and the most searches of fewer picks."""
@@ -49,7 +49,6 @@ FIRST_DAMPING, AFTER_SUCCESS, AFTER_FAILURE = 1e-2, 0.2, 6.0
 SMALLEST_DAMPING, LARGEST_DAMPING = 1e-6, 1e8
 
 SCALES = ("sigma", "tau", "spread")
-VELOCITIES = ("log_vp_change", "log_vs_change", "vpvs")
 
 SMALLEST_SHARE_LEFT = 0.1
 """Share of the picks that is taken to tell of σ at least."""
@@ -170,12 +169,12 @@ def each_event(base, position, data, priors):
 
 
 def growth_of_volume(base, position, data, priors):
-    r"""Return the slope in the velocities of what events fill, zero for all other unknowns.
+    r"""Return the slope in the shared unknowns of what events fill, zero for those of events.
 
     Faster layers leave every hypocentre more room. Integrated over the events, the density of the
     shared unknowns g is :math:`p(\hat e(g), g) \prod_i |H_{ii}|^{-1/2}`, whose slope is that of p
-    and this one, along :math:`\hat e(g)`. Along the middle of the sources it would not hold: near
-    the top of the layers H flattens out, and a straight slope leads through it.
+    and this one, along :math:`\hat e(g)`. The middle of the sources is left out: near the top of
+    the layers H flattens out, and a straight slope would lead through it.
     """
 
     def log_volume(position):
@@ -187,7 +186,7 @@ def growth_of_volume(base, position, data, priors):
     events, shared = split(slope)
     along = joint(events, shared - jnp.einsum("iag,ia->g", response, events), slope)
     return base.ravel(
-        {name: x if name in VELOCITIES else jnp.zeros_like(x) for name, x in along.items()}
+        {name: jnp.zeros_like(x) if name == "middle" else x for name, x in along.items()}
     )
 
 
