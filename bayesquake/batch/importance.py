@@ -180,11 +180,10 @@ def _drawn(key, mixture, draws):
     """Return draws of a mixture, each component having its share of them, (draw, dim)."""
     key_component, key_normal, key_scale = jax.random.split(key, 3)
     component = systematic(key_component, jnp.exp(mixture.log_share), draws)
-    inverse = solve_triangular(
-        mixture.root, jnp.broadcast_to(jnp.eye(mixture.centre.shape[-1]), mixture.root.shape),
-        lower=True, trans="T",
-    )  # fmt: skip
-    normal = jax.random.normal(key_normal, (draws, mixture.centre.shape[-1]))
+    dim = mixture.centre.shape[-1]
+    unit = jnp.broadcast_to(jnp.eye(dim), mixture.root.shape)
+    inverse = solve_triangular(mixture.root, unit, lower=True, trans="T")
+    normal = jax.random.normal(key_normal, (draws, dim))
     chi_squared = 2 * jax.random.gamma(key_scale, DEGREES_OF_FREEDOM / 2, (draws, 1))
     z = normal * jnp.sqrt(DEGREES_OF_FREEDOM / chi_squared)
     return mixture.centre[component] + jnp.einsum("nab,nb->na", inverse[component], z)

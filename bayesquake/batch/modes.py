@@ -17,7 +17,7 @@ from bayesquake.inference.kernels.compilation import compiled
 from bayesquake.inference.kernels.mode import find_mode
 from bayesquake.inference.kernels.newton import automatic_slopes, newton_mode
 
-__all__ = ["Modes", "modes_program"]
+__all__ = ["Modes", "distinct_ends", "modes_program"]
 
 ATTEMPTS = 10
 """Prior draws per search, of which the first with a finite log density is its start."""
@@ -140,7 +140,7 @@ def modes_program(
         root = roots[best]
         z = jnp.linalg.solve(root, (ends.position - ends.position[best]).T)
         away = jnp.maximum(1.0, jnp.linalg.norm(z, axis=0))
-        distinct = _distinct(ends.position, comparable, root)
+        distinct = distinct_ends(jnp.linalg.solve(root, ends.position.T).T, comparable, SAME)
         count = distinct.sum()
         weight_of_distinct = jnp.where(distinct, mass + 2 * jnp.log(away), -jnp.inf)
         end = jnp.argsort(-weight_of_distinct)[jnp.arange(chains) % count]
@@ -202,8 +202,16 @@ def _finite_start(key, log_density, initial, dim):
     return jax.lax.while_loop(unfinished, draw, (0, jnp.zeros(dim), False))[1]
 
 
-def _distinct(positions, comparable, root):
-    """Return which of the comparable ends differ from all before them."""
-    z = jnp.linalg.solve(root, positions.T).T
-    close = jnp.linalg.norm(z[:, None] - z, axis=-1) < SAME
+def distinct_ends(z, comparable, same):
+    """Return which of the comparable ends of searches differ from all before them.
+
+    Parameters
+    ----------
+    z : (end, dim)
+        Their positions, in standard deviations of one Gaussian.
+    comparable : (end,) of bool
+    same : float
+        Distance below which two of them are one.
+    """
+    close = jnp.linalg.norm(z[:, None] - z, axis=-1) < same
     return comparable & ~jnp.tril(close & comparable[None, :], -1).any(axis=1)

@@ -72,28 +72,32 @@ def searched(base, data, priors):
     """
     typical = jnp.array(TYPICAL_ERROR_S)[data.phase]
 
-    def one_round(carry, further):
-        position, _, tilted = carry
-        blurred = data._replace(variance=data.variance + further**2 * typical**2)
-        position = each_event(base, position, blurred, priors)
-        tilt = tilted * growth_of_volume(base, position, blurred, priors)
-        position = all_at_once(base, position, tilt, blurred, priors)
-        return (*scales(base, position, blurred, priors), tilted), None
-
     def from_start(begun):
         """Return where a search ends, H there, and the log of its Gaussian's integral."""
         events, tilted = begun
+
+        def one_round(carry, further):
+            position, _ = carry
+            blurred = data._replace(variance=data.variance + further**2 * typical**2)
+            position = each_event(base, position, blurred, priors)
+            tilt = jax.lax.cond(
+                tilted,
+                lambda: growth_of_volume(base, position, blurred, priors),
+                lambda: jnp.zeros_like(position),
+            )
+            position = all_at_once(base, position, tilt, blurred, priors)
+            return scales(base, position, blurred, priors), None
+
         position = start(base, events, data, priors)
         shapes = jax.eval_shape(lambda position: precision(base, position, data, priors), position)
         nothing = jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), shapes)
-        carry = position, nothing, tilted
-        (position, arrow, _), _ = jax.lax.scan(one_round, carry, jnp.array(BLUR))
+        (position, arrow), _ = jax.lax.scan(one_round, (position, nothing), jnp.array(BLUR))
         evidence = base.log_density(position, data) + log_determinant(rooted(arrow))
         return position, arrow, jnp.where(jnp.isfinite(evidence), evidence, -jnp.inf)
 
     begun = starts(data)
     # A straight slope leads astray where H flattens out: half of the searches go without it.
-    twice = jnp.concatenate([begun, begun]), jnp.repeat(jnp.array([1.0, 0.0]), len(begun))
+    twice = jnp.concatenate([begun, begun]), jnp.repeat(jnp.array([True, False]), len(begun))
     positions, arrows, evidence = jax.lax.map(from_start, twice)
     best = jnp.argmax(evidence)
     return jax.tree.map(lambda leaf: leaf[best], (positions, arrows))

@@ -9,6 +9,7 @@ import numpy as np
 
 from bayesquake.batch.importance import adapted, moments, resampled, weighted
 from bayesquake.batch.lanes import in_lanes, problem_keys, taken
+from bayesquake.batch.modes import distinct_ends
 from bayesquake.batch.shard import batched, width_of
 from bayesquake.results.evidence import PARETO_LIMIT
 
@@ -115,7 +116,9 @@ def _program(depths, rounds, count, draws):
             return log_density(position, picks, tables, box)
 
         mixture, mass, best = searched(picks, tables, box, jnp.array(depths))
-        modes = _distinct(mixture, mass)
+        top = jnp.argmax(mass)
+        counts = mass > mass[top] + jnp.log(SMALLEST_SHARE)
+        modes = distinct_ends(mixture.centre @ mixture.root[top], counts, SAME).sum()
         key_keep, *keys = jax.random.split(key, rounds + 1)
         bounds = DEPTH, box.low[DEPTH], box.high[DEPTH]
         found = weighted(keys[0], density, mixture, count, *bounds)
@@ -129,12 +132,3 @@ def _program(depths, rounds, count, draws):
         )
 
     return batched(one, (0, 0, None, None))
-
-
-def _distinct(mixture, mass):
-    """Return the number of ends that are modes of their own and hold a share of the mass."""
-    best = jnp.argmax(mass)
-    counts = mass > mass[best] + jnp.log(SMALLEST_SHARE)
-    z = mixture.centre @ mixture.root[best]
-    close = jnp.linalg.norm(z[:, None] - z, axis=-1) < SAME
-    return (counts & ~jnp.tril(close & counts[None, :], -1).any(axis=1)).sum()

@@ -5,25 +5,25 @@ import time
 from math import ceil, log2
 
 import numpy as np
-import xarray as xr
 
 from bayesquake.batch.pad import buckets, padded, stacked
 from bayesquake.errors import DatasetError
 from bayesquake.inference.kernels.compilation import recorded_compilations
 from bayesquake.inference.kernels.settings import SEED
 from bayesquake.io.datasets import checked
-from bayesquake.model.options import any_of, count, each, number, one_of, takes
+from bayesquake.model.options import any_of, count, each, number, takes
 from bayesquake.model.registry import load_model
-from bayesquake.physics.projection import to_geographic
 from bayesquake.results.checks import Check
 from bayesquake.results.evidence import PARETO_LIMIT
 from bayesquake.results.provenance import provenance
 from bayesquake.results.schema import assemble, labelled
 
-from ..data.arrays import DEGREES_OF_FREEDOM, indices, scaled
+from ..data.arrays import DEGREES_OF_FREEDOM, OPTIONS, indices, scaled
 from ..data.dataset import DATA
 from ..errors import DomainError
+from ..model import DIRECTIONS
 from ..physics.arrivals import REFERENCE_VPVS, TYPICAL_ERROR_S
+from ..results.derived import described, hypocentres
 from .events import Box, EventPicks
 from .importance import FEWEST_EFFECTIVE, Located, located
 from .tables import tabulated
@@ -42,19 +42,14 @@ MARGIN = 0.5
 
 RANGE = each(number("km", at_least=-1e4, at_most=1e4), length=2)
 
-AXES = ("x", "y", "depth")
 MEANINGS = {
     "mode": ("km", "most probable place"),
-    "mean": ("km", "mean of the hypocentre"),
-    "covariance": ("km2", "covariance of the hypocentre"),
     "origin_time": ("s", "mean origin time after the event's reference time"),
     "origin_time_sd": ("s", "standard deviation of the origin time"),
     "pareto_k": ("1", "Pareto k-hat of the weights of the draws"),
     "effective_draws": ("1", "effective number of weighted draws"),
     "modes": ("1", "modes that hold a hundredth of the best one's mass"),
     "rounds": ("1", "rounds of drawing; several where the first failed"),
-    "longitude": ("degrees_east", "of the mean"),
-    "latitude": ("degrees_north", "of the mean"),
 }
 
 
@@ -62,8 +57,8 @@ MEANINGS = {
     station_term=any_of(None, each(each(number("s", at_least=-100, at_most=100)))),
     sigma=each(number("s", at_least=0, at_most=100), length=2),
     vpvs=any_of(None, number(at_least=1, at_most=10)),
-    errors=one_of("student_t", "normal"),
-    pick_errors=one_of("scale", "add", "ignore"),
+    errors=OPTIONS["errors"],
+    pick_errors=OPTIONS["pick_errors"],
     bounds=any_of(None, each(RANGE, length=2)),
     deepest=number("km", at_least=1, at_most=800),
     importance_draws=count(at_least=100, at_most=1_000_000),
@@ -153,7 +148,6 @@ def locate(
         tables, table = tables_of(dataset, box, vpvs)
         delay = delays(dataset, station_term)
         events = picks_of(dataset, table, delay, sigma, errors, pick_errors)
-        numbers = np.arange(len(events))
         parts, places = [], []
         top = float(dataset["top"][0])
         for bucket in buckets(events):
@@ -163,7 +157,7 @@ def locate(
                     stacked([events[i] for i in part]),
                     tables,
                     box,
-                    numbers[part],
+                    part,
                     depths=tuple(top + depth for depth in START_DEPTHS_KM),
                     importance_draws=importance_draws,
                     draws=draws,
@@ -300,8 +294,6 @@ def locations(found, dataset):
     """Return the places of all events and what speaks for them."""
     values = {
         "mode": found.mode[:, :3],
-        "mean": found.mean[:, :3],
-        "covariance": found.covariance[:, :3, :3],
         "origin_time": found.mean[:, 3],
         "origin_time_sd": np.sqrt(found.covariance[:, 3, 3]),
         "pareto_k": found.pareto_k,
@@ -309,28 +301,16 @@ def locations(found, dataset):
         "modes": found.modes,
         "rounds": found.rounds,
     }
-    centre = dataset.attrs["centre_longitude"], dataset.attrs["centre_latitude"]
-    if np.isfinite(centre).all():
-        mean = found.mean
-        values["longitude"], values["latitude"] = to_geographic(mean[:, 0], mean[:, 1], centre)
-    dims = ("event", "axis", "axis2")
-    return xr.Dataset(
-        {
-            name: (
-                dims[: np.ndim(x)],
-                x,
-                dict(zip(("units", "long_name"), MEANINGS[name], strict=True)),
-            )
-            for name, x in values.items()
-        },
-        coords={"event": dataset["event"].to_numpy(), "axis": list(AXES), "axis2": list(AXES)},
+    dims = ("event", "axis")
+    return hypocentres(found.mean[:, :3], found.covariance[:, :3, :3], dataset).assign(
+        {name: (dims[: np.ndim(x)], x, described(*MEANINGS[name])) for name, x in values.items()}
     )
 
 
 def posterior(found, dataset, quantities):
     """Return draws of equal weight, as those of one chain."""
     values = dict(
-        zip((*AXES, "origin_time"), np.moveaxis(found.draws, (2, 1), (0, 1)), strict=True)
+        zip((*DIRECTIONS, "origin_time"), np.moveaxis(found.draws, (2, 1), (0, 1)), strict=True)
     )
     leading = {"chain": np.arange(1), "draw": np.arange(found.draws.shape[1])}
     made = labelled({name: x[None] for name, x in values.items()}, quantities, leading)

@@ -96,12 +96,17 @@ def picks_named(dataset):
 
 
 def locations(posterior, dataset):
-    """Return mean and covariance of hypocentres, and degrees where the centre is known."""
+    """Return mean and covariance of the draws of hypocentres."""
     place = np.stack([np.asarray(posterior[axis]) for axis in DIRECTIONS], axis=-1)
     flat = place.reshape(-1, *place.shape[2:])
     mean = flat.mean(axis=0)
     apart = flat - mean
     covariance = np.einsum("nea,neb->eab", apart, apart) / max(len(flat) - 1, 1)
+    return hypocentres(mean, covariance, dataset)
+
+
+def hypocentres(mean, covariance, dataset):
+    """Return means (event, axis) and covariances as a data set, in degrees too if that can be."""
     found: dict = {
         "mean": (("event", "axis"), mean, described("km", "mean of the hypocentre")),
         "covariance": (
