@@ -13,6 +13,7 @@ from .results.answers import answers
 from .results.calibrated import calibrated
 from .results.derived import complete
 from .results.figures import FIGURES
+from .results.leaving_out import FOLDS
 from .simulation import design_of, draw, lengths
 
 __all__ = ["MODEL", "held_at", "locate"]
@@ -39,6 +40,7 @@ MODEL = Model(
     answers=answers,
     coordinates=COORDINATES,
     moves=MOVES,
+    folds=FOLDS,
     recommended=recommended,
     writers={"locate": located_again},
     trials=(

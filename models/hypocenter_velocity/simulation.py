@@ -10,7 +10,7 @@ from bayesquake.errors import OptionError, SimulationError
 from bayesquake.io.datasets import labelled
 from bayesquake.model.options import any_of, count, each, instance, number, takes
 
-from .data.arrays import OPTIONS, pick_order, prepare
+from .data.arrays import OPTIONS, prepare
 from .data.dataset import DATA, FEWEST_PICKS
 from .model import DIRECTIONS, arrival_distribution, placed, population, velocities
 from .physics.arrivals import REFERENCE_VPVS, expected_arrivals
@@ -105,7 +105,7 @@ def draw(
     expected = expected_arrivals({**place, **speed, **times}, data)
     arrival = arrival_distribution(expected, jnp.asarray(values["sigma"]), data)
     time = np.empty(observed.sizes["pick"])
-    time[pick_order(observed)] = np.asarray(arrival.sample(key_errors))[data.mask]
+    time[data.place[data.mask]] = np.asarray(arrival.sample(key_errors))[data.mask]
     if random and data.population is not None:
         observed = observed.assign(preliminary(key_preliminary, place, observed))
     others = {name: observed[name].to_numpy() for name in DATA.variables if name != "time"}

@@ -10,6 +10,8 @@ import xarray as xr
 import bayesquake as bq
 from bayesquake.diagnostics.refit import refit
 from bayesquake.models.hypocenter_velocity import held_at, locate
+from bayesquake.models.hypocenter_velocity.model import event_log_density
+from bayesquake.models.hypocenter_velocity.physics.arrivals import by_event, expected_arrivals
 
 MODEL = bq.load_model("hypocenter_velocity")
 WRONG_PICK, WRONG_BY_S = 20, 1.5
@@ -77,6 +79,33 @@ def test_a_wrong_pick_is_named_and_no_other(small):
     event = int(arrivals["event_index"][WRONG_PICK])
     assert str(picks["pick_event"].to_numpy()[WRONG_PICK]) == f"e{event}"
     assert abs(float(picks["residual"][WRONG_PICK]) - WRONG_BY_S) < 0.5
+
+
+def test_a_pick_that_is_left_out_takes_its_own_term_from_the_density(small):
+    arrivals, result = small
+    shuffled = np.random.default_rng(5).permutation(arrivals.sizes["pick"])
+    target = bq.target(MODEL, arrivals.isel(pick=shuffled))
+    full = target.data.arrays
+    values = {name: x[0, -1].to_numpy() for name, x in result["posterior"].items()}
+    terms = np.asarray(MODEL.folds.terms(values, full))
+    assert np.allclose(terms[: len(shuffled)], result["log_likelihood"]["term"][0, -1][shuffled])
+    assert (terms[len(shuffled) :] == 0).all()
+    densities = {name: p.distribution() for name, p in MODEL.priors.items()}
+
+    def log_density(arrays):
+        arrival = by_event(arrays.weight * expected_arrivals(values, arrays), arrays)
+        return event_log_density({**values, "mean_arrival": arrival}, arrays, densities).sum()
+
+    for fold in (0, 17, len(shuffled) - 1):
+        lost = log_density(full) - log_density(MODEL.folds.without(full, fold))
+        assert np.isclose(lost, terms[fold], rtol=1e-8)
+
+
+def test_leaving_picks_out_finds_the_wrong_one_least_expected(small):
+    arrivals, result = small
+    found = bq.leave_one_out(result)
+    assert np.argmin(found["elpd"].to_numpy()) == WRONG_PICK
+    assert str(found["pick_station"].to_numpy()[3]) == f"S{int(arrivals['station_index'][3])}"
 
 
 def test_covariances_are_those_of_the_draws(small):

@@ -12,7 +12,7 @@ from ..errors import ModelError
 from ..physics.arrivals import TYPICAL_ERROR_S, depth_coordinate
 from .dataset import DATA
 
-__all__ = ["OPTIONS", "PickArrays", "indices", "pick_order", "prepare"]
+__all__ = ["OPTIONS", "PickArrays", "indices", "prepare"]
 
 PADDED_PICKS = 128
 """Picks and paths are padded to a multiple of this."""
@@ -51,6 +51,8 @@ class PickArrays(NamedTuple):
     path : (pick,)
     mask : (pick,)
         False for padding.
+    place : (pick,)
+        Place of the pick in the data set, those of padding after them.
     path_event, path_station : (path,)
     station_x, station_y, station_depth : (station,)
         km.
@@ -83,6 +85,7 @@ class PickArrays(NamedTuple):
     phase: Any
     path: Any
     mask: Any
+    place: Any
     path_event: Any
     path_station: Any
     station_x: Any
@@ -189,14 +192,9 @@ def indices(dataset):
     return tuple(dataset[f"{kind}_index"].to_numpy().astype(int) for kind in kinds)
 
 
-def pick_order(dataset):
-    """Return the places of the picks in the order of the arrays: event, station, phase."""
-    return np.lexsort(indices(dataset)[::-1])
-
-
 def picks_of(dataset, pick_errors):
-    """Return picks and paths, padded; picks of padding lie on the first path."""
-    order = pick_order(dataset)
+    """Return picks by event, station and phase, and paths, padded, with picks on the first path."""
+    order = np.lexsort(indices(dataset)[::-1])
     event, station, phase = (index[order] for index in indices(dataset))
     paths, path = np.unique(event * dataset.sizes["station"] + station, return_inverse=True)
     variance, relative = scaled(values(dataset, "pick_error")[order], phase, pick_errors)
@@ -212,6 +210,7 @@ def picks_of(dataset, pick_errors):
         path=path,
     )
     of_picks["relative"] = np.where(of_picks["mask"], of_picks["relative"], 1.0)
+    of_picks["place"] = np.append(order, np.arange(len(order), len(of_picks["mask"])))
     path_event, path_station = np.divmod(paths, dataset.sizes["station"])
     of_paths = padded(PADDED_PICKS, path_event=path_event, path_station=path_station)
     of_paths.pop("mask")

@@ -17,7 +17,7 @@ from bayesquake.model.options import count, takes
 from bayesquake.physics.projection import to_geographic
 from bayesquake.results.posteriors import some_draws
 
-from ..data.arrays import indices, pick_order
+from ..data.arrays import indices
 from ..data.dataset import DATA
 from ..model import DIRECTIONS, arrival_distribution
 from ..physics.arrivals import expected_arrivals
@@ -46,11 +46,8 @@ def complete(dataset, *, pick_draws=1000):
         chains = posterior["x"].shape[0]
         kept, flat = some_draws(posterior, pick_draws)
         terms, error, scale = _of_draws(flat, arrays)
-        unsorted = np.argsort(pick_order(dataset))
-        terms, error, scale = (
-            np.asarray(values)[:, : dataset.sizes["pick"]][:, unsorted]
-            for values in (terms, error, scale)
-        )
+        order = np.argsort(arrays.place)[: dataset.sizes["pick"]]
+        terms, error, scale = (np.asarray(values)[:, order] for values in (terms, error, scale))
         of_picks = {"units": "1", "long_name": "log likelihood of the pick"}
         leading = {"chain": np.arange(chains), "draw": kept}
         named = picks_named(dataset)
