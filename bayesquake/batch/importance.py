@@ -1,9 +1,11 @@
 r"""Importance sampling of small posteriors: a mixture of Student's t around the ends of a search.
 
-Draws come from :math:`q = \sum_k \pi_k\, t_\nu(m_k, L_k L_k^\top)`, one component for each end k,
-and count by the weight p/q. What of a component lies beyond a bound of one coordinate is reflected
-into it, as where a source may not lie above the ground. The tail of the weights tells whether they
-can be believed: a Pareto k-hat above 0.7 says that they cannot.
+Draws come from :math:`q = \sum_k \pi_k\, t_\nu(m_k, L_k L_k^\top)`, one component for each end k
+and a wide one with a part of its share, and count by the weight p/q. What of a component lies
+beyond a bound of one coordinate is reflected into it, as where a source may not lie above the
+ground. The tail of the weights tells whether they can be believed: a Pareto k-hat above 0.7 says
+that they cannot. It can only tell of tails that draws have come to, hence the wide components: few
+data whose errors have heavy tails leave a posterior that has them too.
 
 References
 ----------
@@ -27,6 +29,9 @@ DEGREES_OF_FREEDOM = 8.0
 
 SCALE = 1.2
 """Of a component around an end, in standard deviations there: kinks make ends narrow."""
+
+WIDE, WIDE_SHARE = 4.0, 0.1
+"""Scale of the wide component in that of its own, and its part of the share."""
 
 SHARE_EXPONENT = 0.5
 """Power of an end's mass that is its share of the draws: masses of Gaussians are rough."""
@@ -115,6 +120,7 @@ def weighted(key, log_density, mixture, draws, axis, low, high):
     -------
     Weighted
     """
+    mixture = _with_wide(mixture)
     positions = _reflected(_drawn(key, mixture, draws), axis, low, high)
     log_weight = jax.vmap(log_density)(positions)
     log_weight -= _log_density_of(mixture, positions, axis, low, high)
@@ -174,6 +180,16 @@ def resampled(key, found, count):
     key_index, key_order = jax.random.split(key)
     index = systematic(key_index, jnp.exp(found.log_weight), count)
     return found.positions[jax.random.permutation(key_order, index)]
+
+
+def _with_wide(mixture):
+    """Return a mixture of twice as many components, the second half of them wide."""
+    shares = jnp.log(jnp.array([1 - WIDE_SHARE, WIDE_SHARE]))
+    return Mixture(
+        jnp.concatenate([mixture.centre, mixture.centre]),
+        jnp.concatenate([mixture.root, mixture.root / WIDE]),
+        (shares[:, None] + mixture.log_share).ravel(),
+    )
 
 
 def _drawn(key, mixture, draws):

@@ -6,6 +6,8 @@ until the last of them has arrived at its posterior.
 """
 
 import functools
+from collections.abc import Callable
+from typing import NamedTuple
 
 import jax
 import numpy as np
@@ -22,19 +24,37 @@ from bayesquake.inference.smc import (
     whole_likelihood,
 )
 
-__all__ = ["sequential_draws"]
+__all__ = ["Tempered", "sequential_draws"]
 
 
-def sequential_draws(target, keys, data, chains, draws):
+class Tempered(NamedTuple):
+    """What runs need of a target.
+
+    Attributes
+    ----------
+    log_prior, log_likelihood : callable
+        ``(position, data)``, of the particles at first, and what comes in share by share.
+    prior_position : callable
+        ``(key, data) -> position`` of a particle at first.
+    """
+
+    log_prior: Callable
+    log_likelihood: Callable
+    prior_position: Callable
+
+
+def sequential_draws(target, keys, data, chains, draws, axes=0):
     """Draw from the posteriors of the problems of a lane.
 
     Parameters
     ----------
-    target : bayesquake.targets.target.Target
+    target : bayesquake.targets.target.Target or Tempered
     keys : (problem,)
     data : pytree of (problem, ...)
     chains, draws : int
         Runs, and particles of each.
+    axes : 0 or tuple of 0 and None
+        Which parts of the data have the problem axis; the others are shared.
 
     Returns
     -------
@@ -48,18 +68,18 @@ def sequential_draws(target, keys, data, chains, draws):
     start, increment, settle = smc_program(
         target.log_prior, whole_likelihood(target.log_likelihood), MOVES, TARGET_ESS
     )
-    run_keys, particles = batched(_from_prior(target.prior_position, chains, draws), (0, 0))(
+    run_keys, particles = batched(_from_prior(target.prior_position, chains, draws), (0, axes))(
         keys, data
     )
-    state = batched(start, (0, 0, 0))(run_keys, particles, data)
+    state = batched(start, (0, 0, axes))(run_keys, particles, data)
     gradients = np.zeros(len(particles), int)
     for _ in range(LARGEST_INCREMENTS):
-        state = batched(increment, (0, 0))(state, data)
+        state = batched(increment, (0, axes))(state, data)
         gradients += draws * np.asarray(state.steps).sum(axis=1)
         arrived = np.asarray(state.progress).min(axis=1) == 1
         if arrived.all():
             break
-    state, changes = batched(settle, (0, 0))(state, data)
+    state, changes = batched(settle, (0, axes))(state, data)
     gradients += draws * np.asarray(state.steps).sum(axis=1)
     positions = np.where(arrived[:, None, None, None], np.asarray(state.particles), np.nan)
     evidence = no_evidence(len(positions))._replace(

@@ -38,18 +38,23 @@ def batched(function, in_axes):
     ----------
     function : callable
         Of one problem.
-    in_axes : tuple of 0 or None
-        Which arguments carry the problem axis; its length must be a multiple of the number
-        of devices.
+    in_axes : tuple of 0, None, or tuples of these
+        Which arguments, or parts of one, carry the problem axis; its length must be a multiple of
+        the number of devices.
     """
     mapped = jax.vmap(function, in_axes)
     devices = len(jax.devices())
     if devices > 1:
         split = PartitionSpec("problem")
+        in_specs = jax.tree.map(
+            lambda axis: split if axis == 0 else PartitionSpec(),
+            in_axes,
+            is_leaf=lambda axis: axis is None,
+        )
         mapped = jax.shard_map(
             mapped,
             mesh=jax.make_mesh((devices,), ("problem",), axis_types=(AxisType.Auto,)),
-            in_specs=tuple(split if axis == 0 else PartitionSpec() for axis in in_axes),
+            in_specs=in_specs,
             out_specs=split,
             check_vma=False,
         )

@@ -45,6 +45,7 @@ ESS_PER_CHAIN = 100
 ENERGY_LIMIT = 0.3
 DIVERGENCE_LIMIT = 0.001
 PARETO_LIMIT = 0.7
+"""Largest Pareto k-hat of weights that can be believed."""
 FEWEST_WEIGHTS = 25
 SMALLEST_SPREAD = 1e-6
 """Spread of log weights below which they are equal."""
@@ -132,6 +133,16 @@ def convergence_checks(quantities, chains):
         ess_check("bulk ESS", float(found[bulk][1]), enough, meaning=f", here {bulk}"),
         ess_check("tail ESS", float(found[tail][2]), enough, meaning=f", here {tail}"),
     ]
+
+
+def pareto_limit(draws):
+    """Return the largest Pareto k-hat that so many weighted draws can be believed at.
+
+    References
+    ----------
+    Vehtari et al. 2024, doi:10.48550/arXiv.1507.02646, section 3.2.4
+    """
+    return min(PARETO_LIMIT, 1 - 1 / np.log10(draws))
 
 
 def rhat_check(value, limit=RHAT_LIMIT, over="", meaning=""):

@@ -8,6 +8,8 @@ import pytest
 
 import bayesquake as bq
 from bayesquake.batch.importance import adapted, around_ends, moments, resampled, weighted
+from bayesquake.batch.lanes import problem_keys
+from bayesquake.batch.pad import stacked
 from bayesquake.errors import DatasetError
 from bayesquake.experiments.joint_location.straight_rays import arrivals_read, straight_rays
 from bayesquake.models.hypocenter_velocity import locate
@@ -19,6 +21,7 @@ from bayesquake.models.hypocenter_velocity.location.events import (
     residuals,
     slopes,
 )
+from bayesquake.models.hypocenter_velocity.location.sequential import LIMITS, settled
 from bayesquake.models.hypocenter_velocity.location.tables import table_time, tabulated
 from bayesquake.physics.travel_time.layered import first_arrival_time
 
@@ -235,3 +238,20 @@ def test_locations_of_calaveras_are_those_of_an_independent_program(shared_data,
     assert np.median(first) >= 300
     assert np.quantile(first, 0.05) >= 150
     assert (found["pareto_k"] < 0.7).all()
+
+
+def test_particles_share_two_mirrored_places_of_stations_in_a_line(tables):
+    """Places on either side of the line are alike: the mean lies on it, far from both."""
+    rng = np.random.default_rng(4)
+    along = {"station_x": rng.uniform(-30, 30, 12), "station_y": np.zeros(12)}
+    on_line = picks(tables)._replace(time=np.zeros(12), **along)
+    arrival = 1.7 - np.asarray(residuals(jnp.array([3.0, 9.0, 9.3]), on_line, tables))
+    of_event = on_line._replace(time=arrival + on_line.scale * rng.normal(size=12))
+    found = settled(problem_keys(1, np.arange(1), 0), stacked([of_event]), tables, BOX, 1)
+    assert LIMITS.certify(found.evidence).all()
+    y, depth, origin_time = found.positions[0, ..., 1:].reshape(-1, 3).T
+    assert 0.4 < (y > 0).mean() < 0.6
+    assert abs(np.abs(y).mean() - 9.0) < 3 * np.abs(y).std()
+    assert abs(y.mean()) < y.std() / 4
+    assert abs(depth.mean() - 9.3) < 3 * depth.std()
+    assert abs(origin_time.mean() - 1.7) < 3 * origin_time.std()

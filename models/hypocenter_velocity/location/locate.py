@@ -10,11 +10,12 @@ from bayesquake.batch.pad import buckets, padded, stacked
 from bayesquake.errors import DatasetError
 from bayesquake.inference.kernels.compilation import recorded_compilations
 from bayesquake.inference.kernels.settings import SEED
+from bayesquake.inference.smc import evidence_checks
 from bayesquake.io.datasets import checked
 from bayesquake.model.options import any_of, count, each, number, takes
 from bayesquake.model.registry import load_model
 from bayesquake.results.checks import Check
-from bayesquake.results.evidence import PARETO_LIMIT
+from bayesquake.results.evidence import PARETO_LIMIT, rhat_check
 from bayesquake.results.provenance import provenance
 from bayesquake.results.schema import assemble, labelled
 
@@ -49,7 +50,7 @@ MEANINGS = {
     "pareto_k": ("1", "Pareto k-hat of the weights of the draws"),
     "effective_draws": ("1", "effective number of weighted draws"),
     "modes": ("1", "modes that hold a hundredth of the best one's mass"),
-    "rounds": ("1", "rounds of drawing; several where the first failed"),
+    "rounds": ("1", "rounds of weighted draws, several where the first failed; 0 for particles"),
 }
 
 
@@ -119,7 +120,9 @@ def locate(
     -------
     xarray.DataTree
         With ``locations`` (most probable place, mean, covariance, k-hat, effective draws and modes
-        of every event), ``posterior`` of the kept draws, ``checks`` and the data.
+        of every event), ``posterior`` of the kept draws, ``checks`` and the data. An event whose
+        weights fail throughout is drawn by sequential Monte Carlo: it has no k-hat, and ``checks``
+        judges its runs; those fail too where its k-hat stands.
 
     Raises
     ------
@@ -318,8 +321,8 @@ def posterior(found, dataset, quantities):
 
 
 def checks(found):
-    """Return the rows of what speaks for the weighted draws of all events."""
-    return (
+    """Return the rows of what speaks for the draws of all events."""
+    rows = (
         Check(
             "Pareto k-hat",
             found.pareto_k,
@@ -338,4 +341,7 @@ def checks(found):
             "event",
             "weighted draws, as so many of equal weight",
         ),
+        rhat_check(found.r_hat, over="event"),
+        *evidence_checks(found.smallest_ess, found.drift, found.spread, "event"),
     )
+    return tuple(row for row in rows if not np.isnan(row.value).all())

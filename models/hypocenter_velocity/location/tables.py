@@ -5,6 +5,7 @@ first axis of one array, so that picks at all stations read from it at once. A k
 where one wave overtakes another, is rounded over one spacing, by some milliseconds.
 """
 
+from math import ceil, log2
 from typing import Any, NamedTuple
 
 import jax
@@ -19,9 +20,12 @@ __all__ = ["Tables", "table_time", "tabulated"]
 SPACING_KM = 0.2
 """Between nodes, of distance and of depth."""
 
-FEWEST_NODES = 4
 MORE_NODES = 2
 """Nodes beyond the largest distance and depth."""
+
+NODES = 64
+"""Nodes along an axis are a multiple of this, and tables a power of two, so that networks of
+similar size share programs."""
 
 
 class Tables(NamedTuple):
@@ -63,9 +67,9 @@ def tabulated(velocities, station_depths, tops, farthest, deepest):
         for velocity in velocities
         for station in station_depths
     ]
-    return Tables(
-        np.concatenate(made), np.asarray(float(len(distance) + 2)), np.asarray(float(tops[0]))
-    )
+    spare = 2 ** ceil(log2(len(made))) - len(made)
+    coefficients = np.concatenate([*made, *[np.zeros_like(made[0])] * spare])
+    return Tables(coefficients, np.asarray(float(len(made[0]))), np.asarray(float(tops[0])))
 
 
 def table_time(tables, table, distance, depth):
@@ -82,7 +86,7 @@ def table_time(tables, table, distance, depth):
 
 
 def _nodes(length):
-    return max(FEWEST_NODES, int(np.ceil(length / SPACING_KM)) + MORE_NODES)
+    return NODES * ceil((length / SPACING_KM + MORE_NODES) / NODES)
 
 
 @jax.jit
