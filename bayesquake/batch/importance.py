@@ -40,7 +40,7 @@ WIDER = 1.5
 """Of what covariance a mixture of weighted draws has."""
 
 KEPT_SHARE = 0.2
-"""Share of the draws that go on to come from the mixture before."""
+"""Share of the draws that come from the other mixture still."""
 
 
 class Mixture(NamedTuple):
@@ -133,7 +133,7 @@ def weighted(key, log_density, mixture, draws, axis, low, high):
 
 
 def adapted(mixture, found, axis):
-    """Return a mixture that follows weighted draws, with a part of the one they came from.
+    """Return a mixture that follows weighted draws, with a part of another.
 
     Two components hold the halves below and above the median of one coordinate, so that together
     they bend.

@@ -30,44 +30,58 @@ SAME = 1.0
 FEWEST_EFFECTIVE = 100.0
 """Effective draws that an event needs."""
 
-TIERS = ((1,), (1, 3), (3, 10, 10))
-"""Draws of each round, in those asked for, that an event gets until its weights suffice."""
+ROUNDS = (1, 3, 10, 10)
+"""Draws of each round, in those asked for. An event goes on to the next, with a mixture that
+follows its draws, until its weights suffice."""
 
 NARROWING = 8
 """By which a lane of such events is narrower: they are few."""
 
 
-class Located(NamedTuple):
-    """Hypocentres of events, with the origin time as last coordinate.
+class Drawn(NamedTuple):
+    """What weighted draws say of events.
 
     Attributes
     ----------
-    mode, mean : (event, 4)
+    mean : (event, 4)
+        x, y, depth (km) and origin time (s).
     covariance : (event, 4, 4)
     pareto_k, ess : (event,)
         Of the weights.
-    modes : (event,)
-        Modes that count.
-    rounds : (event,)
-        In which the event was drawn; 0 for sequential Monte Carlo.
     draws : (event, draw, 4)
         Of equal weight.
+    """
+
+    mean: Any
+    covariance: Any
+    pareto_k: Any
+    ess: Any
+    draws: Any
+
+
+class Located(NamedTuple):
+    """Hypocentres of events.
+
+    Attributes
+    ----------
+    mode : (event, 4)
+    modes : (event,)
+        Modes that count.
+    drawn : Drawn
+    rounds : (event,)
+        In which the event was drawn; 0 for sequential Monte Carlo.
     r_hat, smallest_ess, drift, spread : (event,)
         Of sequential Monte Carlo, NaN for other events, whose k-hat is NaN in turn.
     """
 
     mode: Any
-    mean: Any
-    covariance: Any
-    pareto_k: Any
-    ess: Any
     modes: Any
+    drawn: Drawn
     rounds: Any
-    draws: Any
-    r_hat: Any = np.nan
-    smallest_ess: Any = np.nan
-    drift: Any = np.nan
-    spread: Any = np.nan
+    r_hat: Any
+    smallest_ess: Any
+    drift: Any
+    spread: Any
 
 
 def located(picks, tables, box, numbers, *, depths, importance_draws, draws, seed):
@@ -94,39 +108,47 @@ def located(picks, tables, box, numbers, *, depths, importance_draws, draws, see
     -------
     Located
     """
-    given = problem_keys(seed, numbers, 0), picks
-    shared = jax.tree.map(jnp.asarray, (tables, box))
+    tables, box = jax.tree.map(jnp.asarray, (tables, box))
+    search = _search(tuple(depths))
+    first, mode, modes = in_lanes(lambda picks: search(picks, tables, box), picks, width_of())
 
-    def drawn(given, counts, width):
-        program = _program(tuple(depths), counts, draws)
-        return in_lanes(lambda lane: program(*lane, *shared), given, width)
+    def round_of(number, chosen, mixture, width):
+        count = ROUNDS[number] * importance_draws
+        program = _round(count, draws)
+        keys = problem_keys(seed, numbers[chosen], number)
+        given = keys, *taken((picks, first), chosen), mixture
+        drawn, following = in_lanes(lambda lane: program(*lane, tables, box), given, width)
+        poor = np.flatnonzero(
+            (drawn.pareto_k > pareto_limit(count)) | (drawn.ess < FEWEST_EFFECTIVE)
+        )
+        return drawn, chosen[poor], taken(following, poor)
 
-    cheap, *dearer = (tuple(importance_draws * more for more in tier) for tier in TIERS)
-    found = drawn(given, cheap, width_of())
-    poor = poorly_drawn(found, cheap[-1])
-    width = width_of(narrowing=NARROWING)
-    for counts in dearer:
+    everyone, width = np.arange(len(numbers)), width_of(narrowing=NARROWING)
+    drawn, poor, mixture = round_of(0, everyone, first, width_of())
+    rounds = np.ones(len(numbers), int)
+    for number in range(1, len(ROUNDS)):
         if len(poor):
-            replaced(found, poor, drawn(taken(given, poor), counts, width))
-            poor = poor[poorly_drawn(taken(found, poor), counts[-1])]
+            rounds[poor] = number + 1
+            again, still, mixture = round_of(number, poor, mixture, width)
+            replaced(drawn, poor, again)
+            poor = still
+    nothing = np.full((4, len(numbers)), np.nan)
+    found = Located(mode, modes, drawn, rounds, *nothing)
     if len(poor):
-        keys, theirs = problem_keys(seed, numbers[poor], 1), taken(picks, poor)
-        particles = settled(keys, theirs, *shared, width)
+        keys = problem_keys(seed, numbers[poor], len(ROUNDS))
+        particles = settled(keys, taken(picks, poor), tables, box, width)
         sure = np.flatnonzero(LIMITS.certify(particles.evidence))
-        again = of_particles(taken(particles, sure), found.modes[poor[sure]], draws)
-        replaced(found, poor[sure], again)
+        replaced(found, poor[sure], of_particles(taken(particles, sure), modes[poor[sure]], draws))
     return found
-
-
-def poorly_drawn(found, draws):
-    """Return the events whose k-hat is too large for so many draws or whose ESS is too small."""
-    return np.flatnonzero((found.pareto_k > pareto_limit(draws)) | (found.ess < FEWEST_EFFECTIVE))
 
 
 def replaced(found, events, again):
     """Put other draws of some events in place of those found."""
-    for values, better in zip(found, again, strict=True):
+
+    def put(values, better):
         values[events] = better
+
+    jax.tree.map(put, found, again)
 
 
 def of_particles(particles, modes, draws):
@@ -140,13 +162,9 @@ def of_particles(particles, modes, draws):
     evidence = particles.evidence
     return Located(
         mode=particles.best,
-        mean=mean,
-        covariance=covariance,
-        pareto_k=np.full(count, np.nan),
-        ess=evidence.ess_bulk,
         modes=modes,
+        drawn=Drawn(mean, covariance, np.full(count, np.nan), evidence.ess_bulk, flat[:, kept]),
         rounds=np.zeros(count, int),
-        draws=flat[:, kept],
         r_hat=evidence.r_hat,
         smallest_ess=evidence.smallest_ess,
         drift=evidence.drift,
@@ -155,27 +173,33 @@ def of_particles(particles, modes, draws):
 
 
 @functools.cache
-def _program(depths, counts, draws):
-    """Return the compiled location of a lane of events, of so many weighted draws in each round."""
+def _search(depths):
+    """Return the compiled search of a lane of events: mixture, mode and number of modes."""
 
-    def one(key, picks, tables, box):
-        def density(position):
-            return log_density(position, picks, tables, box)
-
+    def one(picks, tables, box):
         mixture, mass, best = searched(picks, tables, box, jnp.array(depths))
         top = jnp.argmax(mass)
         heavy = mass > mass[top] + jnp.log(SMALLEST_SHARE)
         modes = distinct_ends(mixture.centre @ mixture.root[top], heavy, SAME).sum()
-        key_keep, *keys = jax.random.split(key, len(counts) + 1)
-        bounds = DEPTH, box.low[DEPTH], box.high[DEPTH]
-        found = weighted(keys[0], density, mixture, counts[0], *bounds)
-        for key_round, count in zip(keys[1:], counts[1:], strict=True):
-            mixture = adapted(mixture, found, DEPTH)
-            found = weighted(key_round, density, mixture, count, *bounds)
-        mean, covariance = moments(found)
-        kept = resampled(key_keep, found, draws)
-        return Located(
-            best, mean, covariance, found.pareto_k, found.ess, modes, jnp.asarray(len(counts)), kept
-        )
+        return mixture, best, modes
 
-    return batched(one, (0, 0, None, None))
+    return batched(one, (0, None, None))
+
+
+@functools.cache
+def _round(count, draws):
+    """Return the compiled round of a lane of events, and the mixtures that follow its draws."""
+
+    def one(key, picks, first, mixture, tables, box):
+        def density(position):
+            return log_density(position, picks, tables, box)
+
+        key_draw, key_keep = jax.random.split(key)
+        bounds = DEPTH, box.low[DEPTH], box.high[DEPTH]
+        found = weighted(key_draw, density, mixture, count, *bounds)
+        kept = resampled(key_keep, found, draws)
+        mean, covariance = moments(found)
+        drawn = Drawn(mean, covariance, found.pareto_k, found.ess, kept)
+        return drawn, adapted(first, found, DEPTH)
+
+    return batched(one, (0, 0, 0, 0, None, None))

@@ -4,6 +4,7 @@ import json
 import time
 from math import ceil, log2
 
+import jax
 import numpy as np
 
 from bayesquake.batch.pad import buckets, padded, stacked
@@ -26,7 +27,7 @@ from ..model import DIRECTIONS
 from ..physics.arrivals import REFERENCE_VPVS, TYPICAL_ERROR_S
 from ..results.derived import described, hypocentres
 from .events import Box, EventPicks
-from .importance import FEWEST_EFFECTIVE, Located, located
+from .importance import FEWEST_EFFECTIVE, located
 from .tables import tabulated
 
 __all__ = ["locate", "located_again"]
@@ -171,7 +172,7 @@ def locate(
                 if progress is not None:
                     progress(sum(map(len, places)), len(events))
     order = np.argsort(np.concatenate(places))
-    found = Located(*(np.concatenate(column)[order] for column in zip(*parts, strict=True)))
+    found = jax.tree.map(lambda *values: np.concatenate(values)[order], *parts)
     model = load_model("hypocenter_velocity")
     configuration = {
         "writer": "locate",
@@ -297,15 +298,15 @@ def locations(found, dataset):
     """Return the places of all events and what speaks for them."""
     values = {
         "mode": found.mode[:, :3],
-        "origin_time": found.mean[:, 3],
-        "origin_time_sd": np.sqrt(found.covariance[:, 3, 3]),
-        "pareto_k": found.pareto_k,
-        "effective_draws": found.ess,
+        "origin_time": found.drawn.mean[:, 3],
+        "origin_time_sd": np.sqrt(found.drawn.covariance[:, 3, 3]),
+        "pareto_k": found.drawn.pareto_k,
+        "effective_draws": found.drawn.ess,
         "modes": found.modes,
         "rounds": found.rounds,
     }
     dims = ("event", "axis")
-    return hypocentres(found.mean[:, :3], found.covariance[:, :3, :3], dataset).assign(
+    return hypocentres(found.drawn.mean[:, :3], found.drawn.covariance[:, :3, :3], dataset).assign(
         {name: (dims[: np.ndim(x)], x, described(*MEANINGS[name])) for name, x in values.items()}
     )
 
@@ -313,9 +314,13 @@ def locations(found, dataset):
 def posterior(found, dataset, quantities):
     """Return draws of equal weight, as those of one chain."""
     values = dict(
-        zip((*DIRECTIONS, "origin_time"), np.moveaxis(found.draws, (2, 1), (0, 1)), strict=True)
+        zip(
+            (*DIRECTIONS, "origin_time"),
+            np.moveaxis(found.drawn.draws, (2, 1), (0, 1)),
+            strict=True,
+        )
     )
-    leading = {"chain": np.arange(1), "draw": np.arange(found.draws.shape[1])}
+    leading = {"chain": np.arange(1), "draw": np.arange(found.drawn.draws.shape[1])}
     made = labelled({name: x[None] for name, x in values.items()}, quantities, leading)
     return made.assign_coords(event=dataset["event"].to_numpy())
 
@@ -325,7 +330,7 @@ def checks(found):
     rows = (
         Check(
             "Pareto k-hat",
-            found.pareto_k,
+            found.drawn.pareto_k,
             PARETO_LIMIT,
             "below",
             "adequacy",
@@ -334,7 +339,7 @@ def checks(found):
         ),
         Check(
             "effective draws",
-            found.ess,
+            found.drawn.ess,
             FEWEST_EFFECTIVE,
             "above",
             "precision",
