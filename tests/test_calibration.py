@@ -12,8 +12,12 @@ import bayesquake as bq
 from bayesquake.diagnostics import calibration as calibrations
 from bayesquake.diagnostics.ranks import RANK_DRAWS, calibration_table, rank_ecdf, ranks_of
 from bayesquake.diagnostics.simulations import from_posterior
-from bayesquake.errors import SimulationError
+from bayesquake.errors import ResultError, SimulationError
 from bayesquake.experiments.benchmarks.eight_groups import EIGHT_GROUPS, SCHOOLS
+from bayesquake.model.registry import folder_of, model_names
+from bayesquake.results.netcdf import open_result, write_netcdf
+
+STORED = [name for name in model_names() if (folder_of(name) / "calibration.nc").is_file()]
 
 
 def calibrate(*arguments, **options):
@@ -140,3 +144,32 @@ def test_chunks_of_another_posterior_are_not_taken_over(tmp_path):
         runs.append(calibrate(EIGHT_GROUPS, 2, posterior=result, chunk=2, directory=tmp_path))
     assert abs(float(runs[1]["truth"].sel(quantity="mu").max())) < 0.5
     assert not np.array_equal(runs[0]["truth"], runs[1]["truth"])
+
+
+def test_a_condensed_calibration_has_the_same_table_and_checks(tmp_path):
+    whole = calibrations.calibrate(EIGHT_GROUPS, 12, seed=1, warmup=100, draws=200)
+    small = calibrations.condensed(whole)
+    tables = [calibration_table(each["ranks"].to_dataset()) for each in (whole, small)]
+    assert tables[0].equals(tables[1])
+    assert tables[0].attrs == pytest.approx(tables[1].attrs)
+    assert [row.value for row in bq.check(small).rows] == [
+        row.value for row in bq.check(whole).rows
+    ]
+    write_netcdf(small, tmp_path / "small.nc")
+    assert open_result(tmp_path / "small.nc")["ranks"]["rank"].equals(small["ranks"]["rank"])
+
+
+@pytest.mark.parametrize("name", STORED)
+def test_a_stored_calibration_is_small_complete_and_in_order(name):
+    stored = calibrations.open_calibration(bq.load_model(name))
+    assert (folder_of(name) / "calibration.nc").stat().st_size < 20_000
+    assert stored["ranks"].sizes["replicate"] >= 200
+    table = calibration_table(stored["ranks"].to_dataset())
+    assert (table["chi2_p"] > 0.01 / len(table)).all()
+    assert table["coverage"].between(0.84, 0.96).all()
+    assert 0.87 < table["coverage"].mean() < 0.93
+
+
+def test_a_model_without_a_calibration_is_an_error_that_names_the_file():
+    with pytest.raises(ResultError, match=r"calibration\.nc"):
+        calibrations.open_calibration(bq.load_model("aftershock_rate"))

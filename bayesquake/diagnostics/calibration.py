@@ -25,13 +25,14 @@ from bayesquake.inference.kernels.settings import CHAINS, DRAWS, SEED, WARMUP
 from bayesquake.inference.plan import split_options
 from bayesquake.model.options import count
 from bayesquake.model.priors import resolve_priors
+from bayesquake.model.registry import folder_of
 from bayesquake.model.simulation import calibrated_by
 from bayesquake.results.configuration import described_priors
-from bayesquake.results.netcdf import write_netcdf
+from bayesquake.results.netcdf import open_result, write_netcdf
 from bayesquake.results.provenance import dataset_hash, model_hash, provenance
 from bayesquake.results.schema import assemble
 
-__all__ = ["calibrate"]
+__all__ = ["calibrate", "condensed", "open_calibration"]
 
 REPLICATED = ("posterior", "observed_data", "constant_data")
 """Groups of a fit of real data from which its data sets are replicated."""
@@ -179,6 +180,31 @@ def calibrate(
             "data_variables": posterior.attrs["data_variables"],
         }
     return assemble(groups, calibration_checks(ranks), attributes)
+
+
+def condensed(calibration):
+    """Return a calibration of a few kilobytes, with all that its table and its checks need.
+
+    Parameters
+    ----------
+    calibration : xarray.DataTree
+        From `calibrate`.
+    """
+    ranks = calibration["ranks"].to_dataset()
+    kept = [name for name in ("minimum_ess", "divergences") if name in ranks]
+    small = ranks[["rank", *kept]].astype({"rank": np.uint8} | dict.fromkeys(kept, np.float32))
+    return assemble({"ranks": small}, calibration_checks(ranks), calibration.attrs)
+
+
+def open_calibration(model):
+    """Open the calibration that is stored with a model.
+
+    Raises
+    ------
+    ResultError
+        The model has none.
+    """
+    return open_result(folder_of(model.name) / "calibration.nc")
 
 
 def _require_plain(settings):
