@@ -39,6 +39,8 @@ SHALLOWEST_KM = 2.0
     deepest=number("km", at_least=SHALLOWEST_KM, at_most=700),
     p_share=number(above=0, at_most=1),
     s_share=number(at_least=0, at_most=1),
+    late_p_share=number(at_least=0, at_most=1),
+    late_by=each(number("s", at_least=0, at_most=1000), length=2),
     observed=any_of(None, instance(xr.Dataset, what="a data set")),
 )
 def draw(
@@ -53,6 +55,8 @@ def draw(
     deepest=15.0,
     p_share=0.8,
     s_share=0.6,
+    late_p_share=0.0,
+    late_by=(1.0, 3.0),
     observed=None,
     errors="student_t",
     event_prior="population",
@@ -74,6 +78,10 @@ def draw(
         to, are uniform, and depth (km) above which such sources are.
     p_share, s_share : float
         Shares of the arrivals that are picked.
+    late_p_share : float
+        Share of the P picks that are grossly wrong, as where a later wave was taken for the first.
+    late_by : (float, float)
+        Range of their delays, s.
     observed : xarray.Dataset, optional
         A data set whose events, stations and picks are taken in place of random ones.
     errors, event_prior, s_velocity, pick_errors
@@ -105,7 +113,8 @@ def draw(
     expected = expected_arrivals({**place, **speed, **times}, data)
     arrival = arrival_distribution(expected, jnp.asarray(values["sigma"]), data)
     time = np.empty(observed.sizes["pick"])
-    time[data.place[data.mask]] = np.asarray(arrival.sample(key_errors))[data.mask]
+    late = lateness(jax.random.fold_in(key_errors, 1), data, late_p_share, late_by)
+    time[data.place[data.mask]] = np.asarray(arrival.sample(key_errors) + late)[data.mask]
     if random and data.population is not None:
         observed = observed.assign(preliminary(key_preliminary, place, observed))
     others = {name: observed[name].to_numpy() for name in DATA.variables if name != "time"}
@@ -154,6 +163,14 @@ def station_terms(key, tau, data):
     """Return random station terms, (phase, station)."""
     shape = data.station_x.shape
     return dist.ZeroSumNormal(jnp.asarray(tau), shape).expand([2]).sample(key)
+
+
+def lateness(key, data, share, late_by):
+    """Return by how much every pick is late, (pick,), s: zero but for a share of those of P."""
+    key_late, key_delay = jax.random.split(key)
+    late = jax.random.uniform(key_late, data.phase.shape) < share
+    delay = jax.random.uniform(key_delay, data.phase.shape, minval=late_by[0], maxval=late_by[1])
+    return jnp.where(late & (data.phase == 0), delay, 0.0)
 
 
 def preliminary(key, place, observed):

@@ -204,10 +204,11 @@ def test_own_s_velocities_must_be_known(files):
 def test_the_order_of_the_picks_does_not_matter():
     _, dataset = MODEL.simulate(jax.random.key(1), {"events": 3})
     mixed = dataset.isel(pick=np.random.default_rng(1).permutation(dataset.sizes["pick"]))
-    for one, other in zip(
-        jax.tree.leaves(MODEL.prepare(dataset)), jax.tree.leaves(MODEL.prepare(mixed)), strict=True
-    ):
-        assert np.array_equal(one, other)
+    one, other = (MODEL.prepare(each) for each in (dataset, mixed))
+    assert np.array_equal(dataset["time"][one.place[one.mask]], one.time[one.mask])
+    assert np.array_equal(mixed["time"][other.place[other.mask]], one.time[one.mask])
+    for values in zip(*map(jax.tree.leaves, (one, other._replace(place=one.place))), strict=True):
+        assert np.array_equal(*values)
     truth, _ = MODEL.simulate(jax.random.key(1), {"events": 3})
     values = {**truth, "station_term": np.zeros((2, 8)), "sigma": np.array([1e-9, 1e-9])}
     again = MODEL.replicate(jax.random.key(2), values, mixed)
@@ -215,6 +216,20 @@ def test_the_order_of_the_picks_does_not_matter():
     keys = ["event_index", "station_index", "phase_index"]
     by_pick = [d.to_dataframe()[[*keys, "time"]].sort_values(keys)["time"] for d in (first, again)]
     assert np.allclose(*by_pick, atol=1e-6)
+
+
+def test_a_share_of_the_p_picks_can_be_late():
+    design = {"events": 60, "stations": 12}
+    key = jax.random.key(6)
+    (_, right), (_, wrong) = (
+        MODEL.simulate(key, {**design, "late_p_share": share, "late_by": (2.0, 5.0)})
+        for share in (0.0, 0.2)
+    )
+    late = wrong["time"].to_numpy() - right["time"].to_numpy()
+    of_p = right["phase_index"].to_numpy() == 0
+    assert (late[~of_p] == 0).all()
+    assert 0.15 < (late[of_p] > 0).mean() < 0.25
+    assert ((late[late > 0] >= 2) & (late[late > 0] <= 5)).all()
 
 
 def test_real_arrivals_of_calaveras_are_read(shared_data):
