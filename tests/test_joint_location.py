@@ -45,6 +45,14 @@ def test_the_joint_posterior_is_drawn_and_shown(folder):
     assert (folder / "calaveras_joint" / "joint.nc").is_file()
 
 
+def test_the_truth_of_another_simulator_is_told_with_its_distance(folder):
+    table = pd.read_csv(folder / "simulated_joint" / "truth.csv", index_col="quantity")
+    assert (table.loc[["vp", "vpvs"], "farthest_sd"] < 4).all()
+    assert (table.loc[["x", "y", "depth"], "in_90"] > 0.5).all()
+    assert (table["count"] == [5, 1, 48, 24, 24, 24]).all()
+    assert (folder / "simulated_joint" / "joint.html").is_file()
+
+
 def test_layers_have_the_mean_slowness_of_those_given(shared_data, tmp_path):
     study = open_study(quick=True)
     if study.folder is None:

@@ -11,13 +11,14 @@ from bayesquake.diagnostics.convergence import check
 from bayesquake.inference.fit import fit
 from bayesquake.model.registry import load_model
 from bayesquake.models.hypocenter_velocity import locate
+from bayesquake.reporting.html import report
 from bayesquake.results.convergence import convergence
 from bayesquake.results.netcdf import write_netcdf
 
 from . import figures
 from .peer import Peer
 from .straight_rays import arrivals_read, straight_rays
-from .study import MODEL_NAME, calaveras, flat_calaveras
+from .study import MODEL_NAME, calaveras, flat_calaveras, simulated_arrivals
 
 __all__ = ["ENTRIES"]
 
@@ -93,18 +94,7 @@ def calaveras_joint(study, folder):
     )
     write_netcdf(result, folder / "joint.nc")
     posterior = result["posterior"].to_dataset()
-    rows = {}
-    for name in ("vp", "vpvs", "station_term", *AXES, "origin_time", "sigma", "tau"):
-        draws = posterior[name].to_numpy()
-        flat = np.moveaxis(draws.reshape(*draws.shape[:2], -1), 2, 0)
-        found = convergence(flat)
-        rows[name] = {
-            "r_hat": found.r_hat.max(),
-            "ess_bulk": found.ess_bulk.min(),
-            "mean": flat.mean(),
-            "sd": flat.std(axis=(1, 2)).mean(),
-        }
-    table = pd.DataFrame(rows).T.rename_axis("quantity")
+    table = convergence_table(result)
     table.to_csv(folder / "convergence.csv", float_format="%.4g")
     layers = ["top", "vp", "vp_sd"]
     speed = posterior["vp"]
@@ -123,6 +113,63 @@ def calaveras_joint(study, folder):
     return (
         f"R-hat of velocities and station terms {worst:.4f} in {seconds:.0f} s; "
         f"mean depth {joint[1].mean():.1f} km, catalogue {catalogue.mean():.1f} km"
+    )
+
+
+def convergence_table(result):
+    """Return the largest R-hat and the smallest ESS of each quantity, its mean and its sd.
+
+    The ESS also stands for 1000 gradients after warm-up.
+    """
+    gradients = float(result["sample_stats"]["n_steps"].sum())
+    rows = {}
+    for name in ("vp", "vpvs", "station_term", *AXES, "origin_time", "sigma", "tau"):
+        draws = result["posterior"][name].to_numpy()
+        flat = np.moveaxis(draws.reshape(*draws.shape[:2], -1), 2, 0)
+        found = convergence(flat)
+        rows[name] = {
+            "r_hat": found.r_hat.max(),
+            "ess_bulk": found.ess_bulk.min(),
+            "ess_per_1000_gradients": 1000 * found.ess_bulk.min() / gradients,
+            "mean": flat.mean(),
+            "sd": flat.std(axis=(1, 2)).mean(),
+        }
+    return pd.DataFrame(rows).T.rename_axis("quantity")
+
+
+def simulated_joint(study, folder):
+    """Draw from the joint posterior of arrivals that another program simulated.
+
+    Returns
+    -------
+    str
+        The worst R-hat, and how far the truth is from the posterior.
+    """
+    dataset, truth = simulated_arrivals(study, folder)
+    result = fit(
+        load_model(MODEL_NAME),
+        dataset,
+        seed=study.config["seed"],
+        draws=study.mode["simulated_draws"],
+    )
+    write_netcdf(result, folder / "joint.nc")
+    report(result, folder / "joint.html")
+    chains = convergence_table(result)
+    chains.to_csv(folder / "convergence.csv", float_format="%.4g")
+    posterior = result["posterior"].to_dataset()
+    mean, sd = (getattr(posterior, moment)(("chain", "draw")) for moment in ("mean", "std"))
+    low, high = (posterior.quantile(q, ("chain", "draw")) for q in (0.05, 0.95))
+    rows = {}
+    for name, true in truth.items():
+        inside = (low[name].to_numpy() < true) & (true < high[name].to_numpy())
+        away = np.abs((mean[name].to_numpy() - true) / sd[name].to_numpy())
+        rows[name] = {"in_90": inside.mean(), "farthest_sd": away.max(), "count": np.size(true)}
+    table = pd.DataFrame(rows).T.rename_axis("quantity")
+    table.to_csv(folder / "truth.csv", float_format="%.3f")
+    shared = table.loc[["vp", "vpvs", "station_term"], "farthest_sd"].max()
+    return (
+        f"R-hat {chains['r_hat'].max():.4f}; velocities and station terms within "
+        f"{shared:.1f} sd, {100 * table.loc['depth', 'in_90']:.0f} % of depths in 90 %"
     )
 
 
@@ -207,6 +254,7 @@ def copied(dataset, count):
 ENTRIES = {
     "calaveras_locations": calaveras_locations,
     "calaveras_joint": calaveras_joint,
+    "simulated_joint": simulated_joint,
     "wrong_picks": wrong_picks,
     "many_events": many_events,
 }

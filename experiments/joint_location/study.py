@@ -1,5 +1,6 @@
 """What the entries share: settings and the arrivals of the Calaveras fault."""
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -8,7 +9,15 @@ import pandas as pd
 from bayesquake.experiments import entries
 from bayesquake.model.registry import load_model
 
-__all__ = ["CONFIG", "MODEL_NAME", "calaveras", "first_events", "flat_calaveras", "open_study"]
+__all__ = [
+    "CONFIG",
+    "MODEL_NAME",
+    "calaveras",
+    "first_events",
+    "flat_calaveras",
+    "open_study",
+    "simulated_arrivals",
+]
 
 CONFIG = Path(__file__).with_name("config.toml")
 MODEL_NAME = "hypocenter_velocity"
@@ -67,3 +76,39 @@ def first_events(dataset, count):
         return dataset
     kept = np.flatnonzero(dataset["event_index"] < count)
     return dataset.isel(event=slice(count), pick=kept)
+
+
+def simulated_arrivals(study, folder):
+    """Return the arrivals that another program simulated, and what it took for them.
+
+    Returns
+    -------
+    dataset : xarray.Dataset
+    truth : dict of numpy.ndarray
+        By quantity of the posterior; station terms less their mean of each phase.
+    """
+    files = {
+        name: study.path(f"synthetic_joint1d_{name}")
+        for name in ("picks.csv", "preliminary_events.csv", "stations.csv", "truth.json")
+    }
+    layers = pd.DataFrame(study.config["simulated_layers"])
+    layers.to_csv(folder / "layers.csv", index=False)
+    dataset = load_model(MODEL_NAME).read(
+        files["picks.csv"],
+        events=files["preliminary_events.csv"],
+        stations=files["stations.csv"],
+        layers=folder / "layers.csv",
+    )
+    known = json.loads(files["truth.json"].read_text())
+    station = [int(name[1:]) for name in dataset["station"].to_numpy()]
+    terms = np.array(known["station_terms_s"])[:, station]
+    dataset = first_events(dataset, study.mode["events"])
+    x, y, depth = np.array(known["events"])[: dataset.sizes["event"], :3].T
+    return dataset, {
+        "vp": np.array(known["vp_km_s"]),
+        "vpvs": np.array(known["vpvs"]),
+        "station_term": terms - terms.mean(axis=1, keepdims=True),
+        "x": x,
+        "y": y,
+        "depth": depth,
+    }
