@@ -46,6 +46,7 @@ ENERGY_LIMIT = 0.3
 DIVERGENCE_LIMIT = 0.001
 PARETO_LIMIT = 0.7
 """Largest Pareto k-hat of weights that can be believed."""
+
 FEWEST_WEIGHTS = 25
 SMALLEST_SPREAD = 1e-6
 """Spread of log weights below which they are equal."""

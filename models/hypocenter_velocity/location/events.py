@@ -10,7 +10,16 @@ from bayesquake.batch.importance import around_ends
 from ..physics.arrivals import distance_of
 from .tables import table_time
 
-__all__ = ["Box", "EventPicks", "log_density", "searched"]
+__all__ = [
+    "Box",
+    "EventPicks",
+    "log_density",
+    "log_likelihood",
+    "mean_of_picks",
+    "residuals",
+    "searched",
+    "slopes",
+]
 
 AXES = 3
 """Of a place: east, north, down. The origin time comes after them."""
@@ -86,7 +95,7 @@ def log_density(position, picks, tables, box):
     place, origin_time = position[:AXES], position[AXES]
     inside = jnp.all((place >= box.low) & (place <= box.high))
     held = jnp.clip(place, box.low, box.high)
-    fit = _fit((residuals(held, picks, tables) - origin_time) / picks.scale, picks)
+    fit = log_likelihood((residuals(held, picks, tables) - origin_time) / picks.scale, picks)
     return jnp.where(inside, fit, -jnp.inf)
 
 
@@ -114,7 +123,7 @@ def searched(picks, tables, box, depths):
 
     def value(position, blurred):
         z = (residuals(position[:AXES], blurred, tables) - position[AXES]) / blurred.scale
-        return _fit(z, blurred)
+        return log_likelihood(z, blurred)
 
     def step(carry, further):
         position, damping = carry
@@ -130,8 +139,7 @@ def searched(picks, tables, box, depths):
 
     def climb(depth):
         place = jnp.clip(jnp.append(picks.start, depth), box.low, box.high)
-        weight = jnp.where(picks.mask, picks.scale**-2, 0.0)
-        origin_time = jnp.average(residuals(place, picks, tables), weights=weight)
+        origin_time = mean_of_picks(residuals(place, picks, tables), picks)
         first = jnp.append(place, origin_time), jnp.asarray(FIRST_DAMPING)
         (position, _), _ = jax.lax.scan(step, first, jnp.array(BLUR_S))
         return position, slopes(position, picks, tables, box)[1], value(position, picks)
@@ -160,7 +168,12 @@ def slopes(position, picks, tables, box):
     return gradient, rows.T @ ((information * pull)[:, None] * rows) + jnp.diag(known)
 
 
-def _fit(z, picks):
+def mean_of_picks(values, picks):
+    """Return the mean of values of the picks, weighed by the scales of their errors."""
+    return jnp.average(values, weights=jnp.where(picks.mask, picks.scale**-2, 0.0))
+
+
+def log_likelihood(z, picks):
     """Return the log likelihood of standardised errors, without constants."""
     nu = picks.degrees_of_freedom
     terms = -0.5 * z**2 if nu is None else -(nu + 1) / 2 * jnp.log1p(z**2 / nu)

@@ -17,7 +17,7 @@ from bayesquake.batch.sequential import Tempered, sequential_draws
 from bayesquake.batch.shard import batched
 from bayesquake.batch.triaged import TriageSettings
 
-from .events import AXES, log_density, residuals
+from .events import AXES, log_likelihood, mean_of_picks, residuals
 
 __all__ = ["LIMITS", "Settled", "settled"]
 
@@ -84,19 +84,24 @@ def settled(keys, picks, tables, box, width):
 
 
 def placed(position, data):
-    """Return x, y, depth (km) and origin time (s) of an unbounded position.
+    """Return x, y, depth (km) and origin time (s) of an unbounded position."""
+    place, origin_time, _ = _unfolded(position, data)
+    return jnp.append(place, origin_time)
 
-    It holds the logits of the place in the box, and the origin time in its standard deviations at
-    first.
+
+def _unfolded(position, data):
+    """Return place, origin time and residuals (pick,) before it.
+
+    A position holds the logits of the place in the box, and the origin time in its standard
+    deviations at first.
     """
     picks, tables, box = data
-    weight = jnp.where(picks.mask, picks.scale**-2, 0.0)
     place = box.low + (box.high - box.low) * jax.nn.sigmoid(position[:AXES])
-    origin_time = jnp.average(residuals(place, picks, tables), weights=weight)
+    residual = residuals(place, picks, tables)
     of_middle = residuals((box.low + box.high) / 2, picks, tables)
-    apart = of_middle - jnp.average(of_middle, weights=weight)
-    spread = SHORTEST_S + jnp.sqrt(jnp.average(apart**2, weights=weight))
-    return jnp.append(place, origin_time + spread * position[AXES])
+    variance = mean_of_picks((of_middle - mean_of_picks(of_middle, picks)) ** 2, picks)
+    spread = SHORTEST_S + jnp.sqrt(variance)
+    return place, mean_of_picks(residual, picks) + spread * position[AXES], residual
 
 
 def _log_prior(position, data):
@@ -105,7 +110,10 @@ def _log_prior(position, data):
 
 
 def _log_likelihood(position, data):
-    return log_density(placed(position, data), *data) + 0.5 * position[AXES] ** 2
+    picks = data[0]
+    _, origin_time, residual = _unfolded(position, data)
+    fit = log_likelihood((residual - origin_time) / picks.scale, picks)
+    return fit + 0.5 * position[AXES] ** 2
 
 
 def _prior_position(key, data):
