@@ -19,6 +19,7 @@ from .simulation import design_of, draw, lengths
 __all__ = ["MODEL", "held_at", "locate"]
 
 OWN_S = {"s_velocity": "own", "errors": "normal"}
+BENDS = {"velocity_prior": "kink", "s_delay": "free_mean"}
 MODEL = Model(
     name="hypocenter_velocity",
     title="Joint hypocentres, velocities and station terms",
@@ -46,5 +47,6 @@ MODEL = Model(
     trials=(
         Trial({"events": 6, "stations": 8}),
         Trial({"events": 6, "stations": 8, **OWN_S}, OWN_S),
+        Trial({"events": 6, "stations": 8, **BENDS}, BENDS),
     ),
 )

@@ -21,10 +21,9 @@ from .model import EVENT_SITES
 from .physics.arrow import log_determinant, rooted, unwhitened, whitened
 from .physics.precision import joint, split
 from .search import searched
+from .velocities import VELOCITY_SITES
 
 __all__ = ["COORDINATES", "recommended"]
-
-VELOCITIES = ("log_vp_change", "log_vs_change", "vpvs")
 
 START_SPREAD = 1.5
 """Spread of the starting points in posterior standard deviations."""
@@ -86,7 +85,7 @@ def velocity_moves(root, mode):
     """
     events, shared = split(mode)
     place = joint(events, jnp.arange(len(shared)), mode)
-    names = [name for name in VELOCITIES if name in place]
+    names = [name for name in VELOCITY_SITES if name in place]
     if not names:
         return {}
     columns = jnp.concatenate([place[name].ravel() for name in names])

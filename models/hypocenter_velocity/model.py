@@ -9,7 +9,8 @@ flat layers of velocities v, is
 where the standard error of the pick is :math:`\sigma_{ijc}` and their median :math:`\tilde\sigma_c`
 (or :math:`s^2 = \sigma_c^2 + \sigma_{ijc}^2`; or, where errors are not known, :math:`\sigma_c`).
 Station terms sum to zero for each phase, :math:`d_{c\cdot} \sim \mathrm{ZeroSumNormal}(\tau)`: an
-equal shift of all of them is an origin time, and P and S are taken to be delayed alike in the mean.
+equal shift of all of them is an origin time, and P and S are taken to be delayed alike in the mean,
+unless S has a mean delay of its own, :math:`\delta \sim \mathrm{Normal}(0, \tau)`.
 
 Sources come from one population with the middle m and the spread ω, which the data tell:
 :math:`x_i \sim N(m, \omega)`. Held loosely one by one, many hypocentres would make fast layers
@@ -34,6 +35,7 @@ from bayesquake.model.model import Quantity
 from bayesquake.model.priors import Prior
 
 from .physics.arrivals import by_event, depth_of, travel_times
+from .velocities import velocities, velocity_priors
 
 __all__ = [
     "DIRECTIONS",
@@ -46,7 +48,6 @@ __all__ = [
     "event_log_density",
     "placed",
     "population",
-    "velocities",
 ]
 
 OURS = "our default"
@@ -58,12 +59,16 @@ PRIORS = {
     "depth_shift": Prior("Normal", {"loc": 0, "scale": 1}, "1", "ζ", OURS, ("event",)),
     "origin_time_shift": Prior("Normal", {"loc": 0, "scale": 3}, "s", "t0", OURS, ("event",)),
     "log_vp_change": Prior("Normal", {"loc": 0, "scale": 0.1}, "1", "ln v", OURS, ("layer",)),
+    "log_vp_ends": Prior("Normal", {"loc": 0, "scale": 0.1}, "1", "e", OURS, ("end",)),
+    "bend_shift": Prior("Laplace", {"loc": 0, "scale": 1}, "1", "b", OURS, ("bend",)),
+    "bend_spread": Prior("LogNormal", {"loc": np.log(0.5), "scale": 0.7}, "1", "β", OURS),
     "log_vs_change": Prior("Normal", {"loc": 0, "scale": 0.1}, "1", "ln v", OURS, ("layer",)),
     "vpvs": Prior("LogNormal", {"loc": np.log(1.73), "scale": 0.03}, "1", "κ", OURS),
     "sigma": Prior(
         "LogNormal", {"loc": np.log([0.05, 0.10]), "scale": 0.5}, "s", "σ", OURS, ("phase",)
     ),
     "tau": Prior("LogNormal", {"loc": np.log(0.1), "scale": 1.0}, "s", "τ", OURS),
+    "mean_s_delay_shift": Prior("Normal", {"loc": 0, "scale": 1}, "1", "δ", OURS),
 }
 
 EVENT, LAYER = ("event",), ("layer",)
@@ -78,8 +83,10 @@ QUANTITIES = {
     "station_term": Quantity(
         "s", "delay of a phase at a station, of mean zero", ("phase", "station")
     ),
+    "mean_s_delay": Quantity("s", "mean delay of S at the stations, less that of P"),
     "sigma": Quantity("s", "scale of the errors of a phase", ("phase",)),
     "tau": Quantity("s", "standard deviation of station terms"),
+    "bend_spread": Quantity("1", "scale of the bends of ln vp"),
     "middle": Quantity("1", "middle of the sources, in widths of the prior", ("direction",)),
     "spread": Quantity("1", "spread of the sources, in widths of the prior", ("direction",)),
     "x_shift": Quantity("1", "x less that of the middle, over the spread", EVENT, "latent"),
@@ -91,6 +98,10 @@ QUANTITIES = {
     "origin_time_shift": Quantity("s", "origin time less its preliminary value", EVENT, "latent"),
     "mean_arrival": Quantity("s", "mean expected arrival of the picks", EVENT, "latent"),
     "log_vp_change": Quantity("1", "ln of vp over its reference", LAYER, "latent"),
+    "log_vp_ends": Quantity("1", "ln of vp at both ends over its reference", ("end",), "latent"),
+    "bend": Quantity("1", "bend of ln vp at the top of a layer", ("bend",), "latent"),
+    "bend_shift": Quantity("1", "bend over the scale of the bends", ("bend",), "latent"),
+    "mean_s_delay_shift": Quantity("1", "mean delay of S over τ", (), "latent"),
     "log_vs_change": Quantity("1", "ln of vs over its reference", LAYER, "latent"),
 }
 
@@ -125,14 +136,13 @@ def declare(data, priors):
     for name in DIRECTIONS:
         numpyro.deterministic(name, place[name])
 
-    speed = {
-        "log_vp_change": numpyro.sample("log_vp_change", each_of(priors["log_vp_change"], layers))
-    }
-    if data.log_vs is None:
-        speed["vpvs"] = numpyro.sample("vpvs", priors["vpvs"])
-    else:
-        name = "log_vs_change"
-        speed[name] = numpyro.sample(name, each_of(priors[name], layers))
+    spread = {}
+    if data.bends is not None:
+        spread["bend_spread"] = numpyro.sample("bend_spread", priors["bend_spread"])
+    sites = velocity_priors(spread, data, priors)
+    speed = {name: numpyro.sample(name, prior) for name, prior in sites.items()}
+    if data.bends is not None:
+        numpyro.deterministic("bend_shift", speed["bend"] / spread["bend_spread"])
     speed |= velocities(speed, data)
     for name in ("vp", "vs"):
         numpyro.deterministic(name, speed[name])
@@ -140,9 +150,13 @@ def declare(data, priors):
     sigma = numpyro.sample("sigma", each_of(priors["sigma"], 2))
     tau = numpyro.sample("tau", priors["tau"])
     terms = dist.ZeroSumNormal(tau, data.station_x.shape).expand([2]).to_event(1)
-    station_term = numpyro.sample("station_term", terms)
+    delays = {"station_term": numpyro.sample("station_term", terms)}
+    if data.s_delay is not None:
+        prior = mean_s_delay_prior(priors, tau)
+        delays["mean_s_delay"] = numpyro.sample("mean_s_delay", prior)
+        numpyro.deterministic("mean_s_delay_shift", delays["mean_s_delay"] / tau)
 
-    travel_time = travel_times({**place, **speed, "station_term": station_term}, data)
+    travel_time = travel_times({**place, **speed, **delays}, data)
     delay = by_event(data.weight * travel_time, data)
     prior = origin_time_prior(priors, data, delay)
     mean_arrival = numpyro.sample("mean_arrival", prior.to_event(1))
@@ -186,12 +200,10 @@ def placed(offset, data):
     return {"x": x, "y": y, "depth": depth_of(depth_coordinate, data.tops[0])}
 
 
-def velocities(values, data):
-    """Return vp and vs (km/s) of changes from the reference, vs by Vp/Vs unless it has its own."""
-    vp = jnp.exp(data.log_vp + values["log_vp_change"])
-    if data.log_vs is None:
-        return {"vp": vp, "vs": vp / values["vpvs"]}
-    return {"vp": vp, "vs": jnp.exp(data.log_vs + values["log_vs_change"])}
+def mean_s_delay_prior(priors, tau):
+    """Return the prior of the mean delay of S, a shift in units of the spread of station terms."""
+    in_units = dist.transforms.AffineTransform(0.0, tau)
+    return dist.TransformedDistribution(priors["mean_s_delay_shift"], in_units)
 
 
 def origin_time_prior(priors, data, delay):
@@ -221,7 +233,7 @@ def event_log_density(values, data, priors):
     ----------
     values : mapping
         The sampled sites of `EVENT_SITES`, ``middle`` and ``spread`` if there are such, ``vp``,
-        ``vpvs`` or ``vs``, ``station_term`` and ``sigma``.
+        ``vpvs`` or ``vs``, ``station_term``, ``mean_s_delay`` if there is one, and ``sigma``.
     data : data.arrays.PickArrays
     priors : dict of numpyro.distributions.Distribution
     """

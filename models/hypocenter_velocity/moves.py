@@ -11,8 +11,9 @@ from numpyro.distributions import biject_to
 
 from bayesquake.model.capabilities import Moves
 
-from .model import EVENT_SITES, event_log_density, velocities
+from .model import EVENT_SITES, event_log_density
 from .physics.precision import log_prior
+from .velocities import velocities, velocity_priors
 
 __all__ = ["MOVES", "step"]
 
@@ -30,9 +31,12 @@ def step(key, values, data, priors):
     and events step together in one of the principal directions ``data.velocity_move``, chosen with
     its length: the data tell trajectories of the others.
     """
-    speeds = {
-        name: biject_to(priors[name].support) for name in data.velocity_move if name in priors
+    of_speeds = {
+        name: prior
+        for name, prior in velocity_priors(values, data, priors).items()
+        if name in data.velocity_move
     }
+    speeds = {name: biject_to(prior.support) for name, prior in of_speeds.items()}
 
     def density(events, sites):
         speed = {name: bijection(sites[name]) for name, bijection in speeds.items()}
@@ -59,7 +63,7 @@ def step(key, values, data, priors):
         }
         there = density(moved, moved)
         prior = sum(
-            jnp.sum(log_prior(priors[name], moved[name]) - log_prior(priors[name], sites[name]))
+            log_prior(of_speeds[name], moved[name]) - log_prior(of_speeds[name], sites[name])
             for name in speeds
         )
         accepted = threshold < (there - here).sum() + prior

@@ -49,7 +49,7 @@ NEAR = 0.1
 FIRST_DAMPING, AFTER_SUCCESS, AFTER_FAILURE = 1e-2, 0.2, 6.0
 SMALLEST_DAMPING, LARGEST_DAMPING = 1e-6, 1e8
 
-SCALES = ("sigma", "tau", "spread")
+SCALES = ("sigma", "tau", "spread", "bend_spread")
 
 SMALLEST_SHARE_LEFT = 0.1
 """Share of the picks that is taken to tell of σ at least."""
@@ -245,7 +245,7 @@ def by_site(events):
 
 
 def scales(base, position, data, priors):
-    r"""Return a position with σ, τ and ω set for what else is uncertain there, and H there.
+    r"""Return a position with σ, τ, β and ω set for what else is uncertain there, and H there.
 
     At the joint mode they are too small, for the other unknowns follow the errors. With p the
     number of unknowns that the data determine, :math:`\mathrm{tr}\,H^{-1}(H - H_\mathrm{prior})`,
@@ -276,10 +276,17 @@ def scales(base, position, data, priors):
     of_events, of_shared = variances(root)
     information = jnp.zeros(len(shared))
     if "tau" in sites:
-        terms = place["station_term"].ravel()
+        delays = [place[name].ravel() for name in ("station_term", "mean_s_delay") if name in place]
+        terms = jnp.concatenate(delays)
         squares = shared[terms] ** 2, of_shared[terms]
         moved["tau"], told = spread_of(priors["tau"], sites["tau"], [squares])
         information = information.at[place["tau"]].set(told)
+    if {"bend", "bend_spread"} <= set(sites):
+        variance, bend = priors["bend_shift"].variance, place["bend"]
+        squares = shared[bend] ** 2 / variance, of_shared[bend] / variance
+        prior, site = priors["bend_spread"], sites["bend_spread"]
+        moved["bend_spread"], told = spread_of(prior, site, [squares])
+        information = information.at[place["bend_spread"]].set(told)
     if "spread" in sites:
         middle = population(values).middle
         groups = [((events[:, k] - middle[k]) ** 2, of_events[:, k]) for k in range(3)]

@@ -12,15 +12,16 @@ from bayesquake.model.options import any_of, count, each, instance, number, take
 
 from .data.arrays import OPTIONS, prepare
 from .data.dataset import DATA, FEWEST_PICKS
-from .model import DIRECTIONS, arrival_distribution, placed, population, velocities
+from .model import DIRECTIONS, arrival_distribution, placed, population
 from .physics.arrivals import REFERENCE_VPVS, expected_arrivals
+from .velocities import of_priors, velocities
 
 __all__ = ["design_of", "draw", "lengths", "offsets"]
 
 TOPS, VP = (0.0, 3.0, 8.0, 16.0, 28.0), (4.8, 5.6, 6.0, 6.5, 7.5)
 """Layers of a crust: tops (km) and velocities of P (km/s)."""
 
-FIXED = {"phase": 2, "direction": 3}
+FIXED = {"phase": 2, "direction": 3, "end": 2}
 
 PRELIMINARY_ERROR_KM = 2.0
 """Of the preliminary places that a simulated catalogue of one population has."""
@@ -60,7 +61,9 @@ def draw(
     observed=None,
     errors="student_t",
     event_prior="population",
+    velocity_prior="layers",
     s_velocity="ratio",
+    s_delay="zero_mean",
     pick_errors="scale",
 ):
     """Draw arrivals.
@@ -84,7 +87,7 @@ def draw(
         Range of their delays, s.
     observed : xarray.Dataset, optional
         A data set whose events, stations and picks are taken in place of random ones.
-    errors, event_prior, s_velocity, pick_errors
+    errors, event_prior, velocity_prior, s_velocity, s_delay, pick_errors
         As `data.arrays.prepare` takes them.
 
     Raises
@@ -101,15 +104,24 @@ def draw(
         network = random_network(rng, events, stations, network_width, deepest)
         picks = random_picks(rng, events, stations, p_share, s_share)
         observed = labelled(DATA, {**picks, **network, **layers(tops, vp)}, source="simulated")
-    options = {"event_prior": event_prior, "s_velocity": s_velocity, "pick_errors": pick_errors}
-    data = prepare(observed, errors=errors, **options)
+    data = prepare(
+        observed,
+        errors=errors,
+        event_prior=event_prior,
+        velocity_prior=velocity_prior,
+        s_velocity=s_velocity,
+        s_delay=s_delay,
+        pick_errors=pick_errors,
+    )
     place = placed(offsets(values, data), data)
-    speed = {"vpvs": values.get("vpvs"), **velocities(values, data)}
+    speed = {"vpvs": values.get("vpvs"), **velocities(of_priors(values, data), data)}
     terms = values.get("station_term", station_terms(key_terms, values["tau"], data))
     times = {
         "origin_time": data.centre[3] + data.width[3] * values["origin_time_shift"],
         "station_term": jnp.asarray(terms),
     }
+    if data.s_delay is not None:
+        times["mean_s_delay"] = values["mean_s_delay_shift"] * values["tau"]
     expected = expected_arrivals({**place, **speed, **times}, data)
     arrival = arrival_distribution(expected, jnp.asarray(values["sigma"]), data)
     time = np.empty(observed.sizes["pick"])
@@ -138,7 +150,9 @@ def design_of(
     *,
     errors="student_t",
     event_prior="population",
+    velocity_prior="layers",
     s_velocity="ratio",
+    s_delay="zero_mean",
     pick_errors="scale",
 ):
     """Return the design of a data set: its own events, stations and picks."""
@@ -146,7 +160,9 @@ def design_of(
         "observed": dataset,
         "errors": errors,
         "event_prior": event_prior,
+        "velocity_prior": velocity_prior,
         "s_velocity": s_velocity,
+        "s_delay": s_delay,
         "pick_errors": pick_errors,
     }
 
@@ -155,8 +171,10 @@ def lengths(design):
     """Return the lengths that priors name."""
     observed = design["observed"]
     if observed is None:
-        return {"event": design["events"], "layer": len(design["tops"])} | FIXED
-    return {"event": observed.sizes["event"], "layer": observed.sizes["layer"]} | FIXED
+        events, layers = design["events"], len(design["tops"])
+    else:
+        events, layers = observed.sizes["event"], observed.sizes["layer"]
+    return {"event": events, "layer": layers, "bend": max(layers - 2, 0)} | FIXED
 
 
 def station_terms(key, tau, data):

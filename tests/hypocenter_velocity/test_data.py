@@ -194,6 +194,11 @@ def test_arrivals_need_stations_and_layers(files, tmp_path):
         MODEL.read(tmp_path / "picks.csv", stations=tmp_path / "stations.csv")
 
 
+def test_bends_need_a_layer_between_two(files):
+    with pytest.raises(ModelError, match="2 layers have no top"):
+        MODEL.prepare(files(), velocity_prior="kink")
+
+
 def test_own_s_velocities_must_be_known(files):
     dataset = files(layers="top_km,vp_km_s,vs_km_s\n-2,5,2.9\n4,6,0\n")
     MODEL.prepare(dataset)

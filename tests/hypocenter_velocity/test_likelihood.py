@@ -13,7 +13,12 @@ import bayesquake as bq
 from bayesquake.model.priors import Prior
 from bayesquake.models.hypocenter_velocity.model import DIRECTIONS, EVENT_SITES, event_log_density
 from bayesquake.models.hypocenter_velocity.moves import MOVES
-from bayesquake.models.hypocenter_velocity.physics.arrivals import depth_coordinate, travel_times
+from bayesquake.models.hypocenter_velocity.physics.arrivals import (
+    by_event,
+    depth_coordinate,
+    expected_arrivals,
+    travel_times,
+)
 from bayesquake.models.hypocenter_velocity.physics.arrow import (
     Arrow,
     log_determinant,
@@ -24,6 +29,7 @@ from bayesquake.models.hypocenter_velocity.physics.arrow import (
 )
 from bayesquake.models.hypocenter_velocity.physics.precision import joint, precision, split
 from bayesquake.models.hypocenter_velocity.simulation import offsets
+from bayesquake.models.hypocenter_velocity.velocities import velocities, velocity_priors
 from bayesquake.targets.target import target_of_arrays
 
 MODEL = bq.load_model("hypocenter_velocity")
@@ -119,9 +125,62 @@ def test_an_equal_delay_of_all_stations_is_an_origin_time():
     assert np.allclose(there - here, prior, atol=1e-9)
 
 
+def test_bends_are_changes_of_slope_between_given_ends():
+    _, dataset = simulated(velocity_prior="kink")
+    target = target_of_arrays(PLAIN, MODEL.prepare(dataset, velocity_prior="kink"))
+    values = target.prior_draw(jax.random.key(6), target.data)
+    log_vp, reference = np.log(values["vp"]), np.log(dataset["vp"].to_numpy())
+    ends = log_vp[[0, -1]] - reference[[0, -1]]
+    assert np.allclose(ends, values["log_vp_ends"], atol=1e-12)
+    share = dataset["top"].to_numpy() / float(dataset["top"][-1])
+    slope = np.diff(log_vp) / np.diff(share)
+    spacing = (share[2:] - share[:-2]) / 2
+    assert np.allclose(np.diff(slope), np.sqrt(spacing) * np.asarray(values["bend"]))
+    straight = {**values, "bend": 0 * values["bend"]}
+    log_vp = np.log(velocities(straight, target.data)["vp"])
+    assert np.allclose(log_vp, np.interp(share, share[[0, -1]], log_vp[[0, -1]]))
+
+
+def test_the_prior_of_bends_is_a_normal_one_of_exponential_variance():
+    _, dataset = simulated(velocity_prior="kink")
+    target = target_of_arrays(PLAIN, MODEL.prepare(dataset, velocity_prior="kink"))
+    values = target.prior_draw(jax.random.key(6), target.data)
+    spread = float(values["bend_spread"])
+    found = velocity_priors(values, target.data, PRIORS)["bend"].log_prob(values["bend"])
+    variance = np.linspace(0, 12 * spread**2, 400_001)[1:]
+    mixture = sum(
+        np.log(
+            np.trapezoid(
+                stats.norm(0, np.sqrt(variance)).pdf(b)
+                * stats.expon(scale=2 * spread**2).pdf(variance),
+                variance,
+            )
+        )
+        for b in np.asarray(values["bend"])
+    )
+    assert np.isclose(found, mixture, atol=0.02)
+
+
+def test_a_mean_delay_of_s_is_a_shift_of_all_s_picks():
+    _, dataset = simulated(s_delay="free_mean")
+    data = MODEL.prepare(dataset, s_delay="free_mean")
+    target = target_of_arrays(PLAIN, data)
+    values = target.prior_draw(jax.random.key(4), target.data)
+    delay = float(values["mean_s_delay"])
+    nothing = {**values, "mean_s_delay": 0.0}
+    arrival = by_event(data.weight * expected_arrivals(nothing, data), data)
+    earlier = data._replace(time=data.time - delay * (data.phase == 1))
+    here = event_log_density(values, data, PRIORS)
+    there = event_log_density({**nothing, "mean_arrival": arrival}, earlier, PRIORS)
+    assert np.allclose(here, there, atol=1e-9)
+
+
 @pytest.mark.parametrize("s_velocity", ["ratio", "own"])
-def test_the_precision_is_that_of_gauss_and_newton(s_velocity):
-    options = {"errors": "normal", "s_velocity": s_velocity}
+@pytest.mark.parametrize(
+    "further", [{}, {"velocity_prior": "kink", "s_delay": "free_mean"}], ids=["layers", "bends"]
+)
+def test_the_precision_is_that_of_gauss_and_newton(s_velocity, further):
+    options = {"errors": "normal", "s_velocity": s_velocity, **further}
     _, dataset = simulated(**options)
     target = target_of_arrays(PLAIN, MODEL.prepare(dataset, **options))
     data = target.data
@@ -139,11 +198,19 @@ def test_the_precision_is_that_of_gauss_and_newton(s_velocity):
             values["middle"] / 0.5,
             jnp.log(values["spread"]),
             values["origin_time_shift"] / 3,
-            values["log_vp_change"] / 0.1,
             values["station_term"].ravel() / held["tau"],
             jnp.log(values["sigma"]) / 0.5,
             jnp.log(values["tau"])[None] / 1.0,
         ]
+        if further:
+            standard += [
+                values["log_vp_ends"] / 0.1,
+                values["bend"] / (np.sqrt(2) * held["bend_spread"]),
+                jnp.log(values["bend_spread"] / 0.5)[None] / 0.7,
+                values["mean_s_delay"][None] / held["tau"],
+            ]
+        else:
+            standard.append(values["log_vp_change"] / 0.1)
         if s_velocity == "own":
             standard.append(values["log_vs_change"] / 0.1)
         else:
@@ -218,15 +285,20 @@ def test_the_search_ends_at_a_mode_that_no_start_from_the_truth_betters():
     assert target.log_density(mode, data) > -best.fun - 0.5
 
 
-def test_a_move_of_events_or_of_a_layer_changes_the_density_by_what_decides_on_it():
-    _, dataset = simulated()
-    target = target_of_arrays(PLAIN, MODEL.prepare(dataset))
+@pytest.mark.parametrize(
+    ("velocity_prior", "site"), [("layers", "log_vp_change"), ("kink", "bend")]
+)
+def test_a_move_of_events_or_of_velocities_changes_the_density_by_what_decides_on_it(
+    velocity_prior, site
+):
+    _, dataset = simulated(velocity_prior=velocity_prior)
+    target = target_of_arrays(PLAIN, MODEL.prepare(dataset, velocity_prior=velocity_prior))
     data = target.data
     rng = np.random.default_rng(3)
     here = target.prior_draw(jax.random.key(5), data)
     moved = {**here, **{n: here[n] + rng.normal(size=4) * 0.1 for n in EVENT_SITES}}
-    faster = {**here, "log_vp_change": here["log_vp_change"].at[2].add(0.05)}
-    faster["vp"] = jnp.exp(data.log_vp + faster["log_vp_change"])
+    faster = {**here, site: here[site].at[2].add(0.05)}
+    faster |= velocities(faster, data)
 
     def density(values):
         return target.log_density(target.unconstrain(values, data), data)
@@ -234,8 +306,8 @@ def test_a_move_of_events_or_of_a_layer_changes_the_density_by_what_decides_on_i
     def by_event(values):
         return event_log_density(values, data, PRIORS).sum()
 
-    change = PRIORS["log_vp_change"].log_prob
-    prior = change(faster["log_vp_change"]).sum() - change(here["log_vp_change"]).sum()
+    change = velocity_priors(here, data, PRIORS)[site].log_prob
+    prior = change(faster[site]) - change(here[site])
     assert np.isclose(density(moved) - density(here), by_event(moved) - by_event(here))
     assert np.isclose(density(faster) - density(here), by_event(faster) - by_event(here) + prior)
 

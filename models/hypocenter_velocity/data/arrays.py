@@ -10,6 +10,7 @@ from bayesquake.model.options import one_of, takes
 
 from ..errors import ModelError
 from ..physics.arrivals import TYPICAL_ERROR_S, depth_coordinate
+from ..velocities import bends_between
 from .dataset import DATA
 
 __all__ = ["OPTIONS", "PickArrays", "indices", "prepare"]
@@ -25,6 +26,8 @@ USUAL_WIDTH_KM = 5.0
 
 USUAL_WIDTH_S = 3.0
 """That of the origin time, as its prior has it."""
+
+FEWEST_LAYERS_OF_BENDS = 3
 
 NETWORK_DEPTH_KM = 10.0
 """Depth below the top of the layers around which sources are sought without a hypocentre."""
@@ -68,6 +71,10 @@ class PickArrays(NamedTuple):
         Those of the preliminary hypocentres, in these units.
     population : scalar or None
         1 where the middle and the spread of the sources are unknown.
+    bends : velocities.Bends or None
+        None where each layer has a velocity by itself.
+    s_delay : scalar or None
+        1 where the mean delay of S at the stations is unknown.
     degrees_of_freedom : scalar or None
         Of Student's t; None for normal errors.
     depth_move : (4, event)
@@ -98,6 +105,8 @@ class PickArrays(NamedTuple):
     width: Any
     start: Any
     population: Any
+    bends: Any
+    s_delay: Any
     degrees_of_freedom: Any
     depth_move: Any
     velocity_move: Any
@@ -116,7 +125,9 @@ class PickArrays(NamedTuple):
 OPTIONS = {
     "errors": one_of("student_t", "normal"),
     "event_prior": one_of("population", "preliminary"),
+    "velocity_prior": one_of("layers", "kink"),
     "s_velocity": one_of("ratio", "own"),
+    "s_delay": one_of("zero_mean", "free_mean"),
     "pick_errors": one_of("scale", "add", "ignore"),
 }
 
@@ -128,7 +139,9 @@ def prepare(
     *,
     errors="student_t",
     event_prior="population",
+    velocity_prior="layers",
     s_velocity="ratio",
+    s_delay="zero_mean",
     pick_errors="scale",
 ):
     """Return the `PickArrays` of a data set.
@@ -143,8 +156,14 @@ def prepare(
         Whether sources come from one population, whose middle and spread are unknown and in
         proportion to the network, or lie each within 5 km of its preliminary hypocentre, which
         must then come from other data than these.
+    velocity_prior : {"layers", "kink"}
+        Whether every layer has a velocity by itself around the one given, or ln Vp is straight in
+        depth but for some bends at the tops of layers, around those given for the first and the
+        last; about twelve layers then do.
     s_velocity : {"ratio", "own"}
         Whether S has one ratio Vp/Vs, or velocities of its own around those given.
+    s_delay : {"zero_mean", "free_mean"}
+        Whether S is delayed at the stations as much as P in the mean, or by an unknown more.
     pick_errors : {"scale", "add", "ignore"}
         How standard errors of picks enter, where they are known: only their ratios count, σ being
         the error of a pick whose stated one is the median of its phase, as befits classes of
@@ -154,7 +173,8 @@ def prepare(
     ------
     DatasetError
     ModelError
-        S velocities of their own are asked for, and some layer has none.
+        S velocities of their own are asked for, and some layer has none; or bends, and there are
+        fewer than three layers.
     """
     vs = dataset["vs"].to_numpy()
     if s_velocity == "own" and np.isnan(vs).any():
@@ -162,19 +182,27 @@ def prepare(
             f"layer {int(np.argmax(np.isnan(vs)))} has no S velocity; give vs, or use "
             "s_velocity='ratio'"
         )
+    tops = values(dataset, "top")
+    if velocity_prior == "kink" and len(tops) < FEWEST_LAYERS_OF_BENDS:
+        raise ModelError(
+            f"{len(tops)} layers have no top between the first and the last at which to bend; give "
+            f"{FEWEST_LAYERS_OF_BENDS} or more, or use velocity_prior='layers'"
+        )
     picks = picks_of(dataset, pick_errors)
     centre, width = around(dataset, event_prior)
     preliminary = np.stack([*preliminary_places(dataset), values(dataset, "origin_time")])
     return PickArrays(
         **picks,
         **{name: values(dataset, name) for name in ("station_x", "station_y", "station_depth")},
-        tops=values(dataset, "top"),
+        tops=tops,
         log_vp=np.log(values(dataset, "vp")),
         log_vs=np.log(vs) if s_velocity == "own" else None,
         centre=centre,
         width=width,
         start=(preliminary - centre) / width[:, None],
         population=np.asarray(1.0) if event_prior == "population" else None,
+        bends=bends_between(tops) if velocity_prior == "kink" else None,
+        s_delay=np.asarray(1.0) if s_delay == "free_mean" else None,
         degrees_of_freedom=np.asarray(DEGREES_OF_FREEDOM) if errors == "student_t" else None,
         depth_move=np.zeros((4, dataset.sizes["event"])),
         velocity_move={},

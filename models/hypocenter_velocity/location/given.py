@@ -22,12 +22,15 @@ def held_at(result, dataset):
     options : dict
         ``station_term``, ``sigma``, ``errors`` and ``pick_errors`` of `locate`.
     """
-    names = ["vp", "vs", "station_term", "sigma"]
-    mean = result["posterior"].to_dataset()[names].mean(("chain", "draw"))
+    posterior = result["posterior"].to_dataset()
+    mean = posterior.mean(("chain", "draw"))
     known = result["constant_data"].to_dataset()
     layers = {name: known[name].copy(data=mean[name].to_numpy()) for name in ("vp", "vs")}
     held = dataset.drop_dims("layer").assign({"top": known["top"], **layers})
-    terms = mean["station_term"].reindex(station=dataset["station"].to_numpy(), fill_value=0.0)
+    terms = mean["station_term"]
+    if "mean_s_delay" in mean:
+        terms = terms + mean["mean_s_delay"] * (terms["phase"] == "S")
+    terms = terms.reindex(station=dataset["station"].to_numpy(), fill_value=0.0)
     given = json.loads(result.attrs["configuration"])["options"]
     options = {name: given[name] for name in ("errors", "pick_errors") if name in given}
     return held, options | {

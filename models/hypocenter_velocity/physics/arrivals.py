@@ -33,6 +33,7 @@ __all__ = [
     "expected_arrivals",
     "path_times",
     "preliminary_origin_times",
+    "station_delays",
     "travel_times",
 ]
 
@@ -87,8 +88,8 @@ def travel_times(values, data):
     Parameters
     ----------
     values : mapping
-        ``x``, ``y``, ``depth``, ``vp``, ``station_term``, and ``vpvs`` or, where S has velocities
-        of its own, ``vs``.
+        ``x``, ``y``, ``depth``, ``vp``, ``station_term``, ``vpvs`` or, where S has velocities of
+        its own, ``vs``, and ``mean_s_delay`` if there is one.
     data : data.arrays.PickArrays
     """
     place = values["x"], values["y"], values["depth"]
@@ -98,7 +99,15 @@ def travel_times(values, data):
     else:
         of_s = path_times(*place, values["vs"], data)
     times = jnp.where(data.phase == 1, of_s[data.path], of_p[data.path])
-    return times + values["station_term"][data.phase, data.station]
+    return times + station_delays(values)[data.phase, data.station]
+
+
+def station_delays(values):
+    """Return the delay of every phase at every station, (phase, station), s."""
+    terms = values["station_term"]
+    if "mean_s_delay" not in values:
+        return terms
+    return terms.at[1].add(values["mean_s_delay"])
 
 
 def expected_arrivals(values, data):

@@ -20,7 +20,7 @@ from numpyro.distributions import biject_to
 from bayesquake.physics.travel_time.layered import first_arrival_time
 
 from ..model import DIRECTIONS, EVENT_SITES, error_scale, population
-from .arrivals import by_event, distance_of
+from .arrivals import by_event, distance_of, station_delays
 from .arrow import Arrow
 
 __all__ = ["event_precision", "joint", "log_prior", "precision", "split"]
@@ -108,11 +108,12 @@ def precision(base, position, data, priors):
 
     def of_shared(shared):
         values = base.constrain(base.ravel(joint(events, shared, sites)), data)
-        delays = [jnp.log(values["vp"]), _s_quantity(values, data), values["station_term"].ravel()]
-        return jnp.concatenate(delays), jnp.log(values["sigma"])
+        at_stations = station_delays(values).ravel()
+        delays = [jnp.log(values["vp"]), _s_quantity(values, data), at_stations]
+        return jnp.concatenate(delays), jnp.log(values["sigma"]), values["station_term"].ravel()
 
     values = base.constrain(position, data)
-    delay_columns, sigma_columns = jax.jacfwd(of_shared)(shared)
+    delay_columns, sigma_columns, terms = jax.jacfwd(of_shared)(shared)
     weights = _weights(values, data)
     slopes = delay_slopes(values, data)
     sources = population(values)
@@ -120,9 +121,10 @@ def precision(base, position, data, priors):
     coupling, common = _shared(slopes, weights, data, priors)
     common = delay_columns.T @ common @ delay_columns
     common += sigma_columns.T @ (_scale_information(values, data)[:, None] * sigma_columns)
-    terms = delay_columns[-values["station_term"].size :]
     common += terms.T @ terms / values["tau"] ** 2
-    arrow = Arrow(own, coupling @ delay_columns, common + jnp.diag(_curvatures(sites, priors)))
+    arrow = Arrow(
+        own, coupling @ delay_columns, common + jnp.diag(_curvatures(sites, values, priors))
+    )
     return arrow if "middle" not in sites else _with_middle(arrow, sources, sites, priors)
 
 
@@ -241,11 +243,18 @@ def _shared(slopes, w, data, priors):
     return coupling, common + mean.T @ ((total + q)[:, None] * mean)
 
 
-def _curvatures(sites, priors):
+def _curvatures(sites, values, priors):
     """Return the negative second derivatives of the priors of shared sites, (shared,)."""
+    in_units = {
+        "bend": ("bend_shift", values.get("bend_spread")),
+        "mean_s_delay": ("mean_s_delay_shift", values["tau"]),
+    }
 
     def curvature(name):
         site = sites[name]
+        if name in in_units:
+            shift, unit = in_units[name]
+            return jnp.full(site.size, 1 / (priors[shift].variance * unit**2))
         if name not in priors:
             return jnp.zeros(site.size)
         slope = jax.grad(lambda site: log_prior(priors[name], site).sum())

@@ -1,7 +1,8 @@
 """The scalars whose ranks and coverage are checked."""
 
-from ..model import DIRECTIONS, placed, velocities
+from ..model import DIRECTIONS, placed
 from ..simulation import offsets
+from ..velocities import of_priors, velocities
 
 __all__ = ["calibrated"]
 
@@ -23,7 +24,7 @@ def calibrated(values, data):
     }
     ranked = range(min(EVENTS, data.centre.shape[-1]))
     names = ("vp",) if data.log_vs is None else ("vp", "vs")
-    speed = velocities(values, data)
+    speed = velocities(of_priors(values, data), data)
     ratio = {"vpvs": values["vpvs"]} if data.log_vs is None else {}
     return {
         **ratio,
@@ -32,6 +33,12 @@ def calibrated(values, data):
             {}
             if data.population is None
             else {f"spread[{name}]": values["spread"][k] for k, name in enumerate(DIRECTIONS)}
+        ),
+        **({} if data.bends is None else {"bend_spread": values["bend_spread"]}),
+        **(
+            {}
+            if data.s_delay is None
+            else {"mean_s_delay": values["mean_s_delay_shift"] * values["tau"]}
         ),
         **{f"sigma[{phase}]": values["sigma"][k] for k, phase in enumerate("PS")},
         **{f"{name}[{k}]": speed[name][k] for name in names for k in range(len(data.tops))},
