@@ -120,7 +120,7 @@ def declare(data, priors):
     priors : dict of numpyro.distributions.Distribution
         For shifts of hypocentres and for changes of reference velocities, that of one.
     """
-    events, layers = data.centre.shape[-1], len(data.tops)
+    events = data.centre.shape[-1]
     sources = population(
         {}
         if data.population is None

@@ -94,7 +94,7 @@ def velocities(values, data):
 
 
 def of_priors(values, data):
-    """Return values of parameters with priors, with the bends (bend,) of their shifts and spread."""
+    """Return values of parameters with priors, and the bends (bend,) of their shifts."""
     if data.bends is None:
         return values
     return {**values, "bend": jnp.asarray(values["bend_shift"]) * values["bend_spread"]}
