@@ -16,9 +16,11 @@ from bayesquake.results.convergence import convergence
 from bayesquake.results.netcdf import write_netcdf
 
 from . import figures
+from .few_events import hayward
 from .peer import Peer
 from .straight_rays import arrivals_read, straight_rays
 from .study import MODEL_NAME, calaveras, flat_calaveras, simulated_arrivals
+from .two_profiles import two_profiles
 
 __all__ = ["ENTRIES"]
 
@@ -255,6 +257,8 @@ ENTRIES = {
     "calaveras_locations": calaveras_locations,
     "calaveras_joint": calaveras_joint,
     "simulated_joint": simulated_joint,
+    "two_profiles": two_profiles,
+    "hayward": hayward,
     "wrong_picks": wrong_picks,
     "many_events": many_events,
 }

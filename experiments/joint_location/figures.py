@@ -3,7 +3,7 @@
 import numpy as np
 from matplotlib.figure import Figure
 
-__all__ = ["depths", "depths_beside_another"]
+__all__ = ["depths", "depths_beside_another", "two_velocities"]
 
 
 def depths_beside_another(ours, others, name):
@@ -51,4 +51,24 @@ def depths(catalogue, joint, alone):
         right.hist(values, bins, histtype="step", label=f"{name}, mean {values.mean():.1f} km")
     right.set(xlabel="depth (km)", ylabel="events")
     right.legend(fontsize=8)
+    return figure
+
+
+def two_velocities(draws, true):
+    """Draw the velocities of two profiles, and the true ones.
+
+    Parameters
+    ----------
+    draws : (chain, draw, profile)
+        km/s.
+    true : (profile,)
+    """
+    figure = Figure(figsize=(4.5, 3.2), layout="constrained")
+    axis = figure.subplots()
+    for profile, name in enumerate(("slower", "faster")):
+        colour = f"C{profile}"
+        axis.hist(draws[..., profile].ravel(), 40, histtype="step", color=colour, label=name)
+        axis.axvline(true[profile], color=colour, lw=0.8, ls="--")
+    axis.set(xlabel="velocity of P (km/s)", yticks=[])
+    axis.legend(title="profile", fontsize=8)
     return figure

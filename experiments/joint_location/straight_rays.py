@@ -17,7 +17,7 @@ LOW, HIGH = (-15.0, -15.0, 3.0), (15.0, 15.0, 18.0)
 PRELIMINARY_DEPTH_KM = 8.0
 
 
-def straight_rays(seed, events, stations=16, wrong=0.0):
+def straight_rays(seed, events, stations=16, wrong=0.0, faster_in_the_east=1.0):
     """Return sources (event, 3), stations (station, 3) and a table of arrivals, errors normal.
 
     Parameters
@@ -26,6 +26,8 @@ def straight_rays(seed, events, stations=16, wrong=0.0):
     events, stations : int
     wrong : float
         Share of the P picks that are late.
+    faster_in_the_east : float
+        Velocity toward stations east of the middle of the network, over that toward the others.
     """
     rng = np.random.default_rng(seed)
     angle = rng.uniform(0, 2 * np.pi, stations)
@@ -34,9 +36,10 @@ def straight_rays(seed, events, stations=16, wrong=0.0):
     source = rng.uniform(LOW, HIGH, (events, 3))
     origin_time = rng.uniform(0, 2, events)
     distance = np.linalg.norm(source[:, None] - station, axis=-1)
+    speed = np.where(station[:, 0] > station[:, 0].mean(), faster_in_the_east, 1.0)
     of_phase = []
     for phase, velocity in VELOCITY.items():
-        time = origin_time[:, None] + distance / velocity
+        time = origin_time[:, None] + distance / (velocity * speed)
         time += rng.normal(0, ERROR_S[phase], time.shape)
         late = rng.uniform(*LATE_S, time.shape) * (rng.uniform(size=time.shape) < wrong)
         event, place = np.indices(time.shape).reshape(2, -1)

@@ -18,8 +18,13 @@ from .simulation import design_of, draw, lengths
 
 __all__ = ["MODEL", "held_at", "locate"]
 
-OWN_S = {"s_velocity": "own", "errors": "normal"}
-BENDS = {"velocity_prior": "kink", "s_delay": "free_mean"}
+OWN_S = {
+    "s_velocity": "own",
+    "errors": "normal",
+    "velocity_prior": "kink",
+    "s_delay": "free_mean",
+}
+TWO_PROFILES = {"profiles": 2}
 MODEL = Model(
     name="hypocenter_velocity",
     title="Joint hypocentres, velocities and station terms",
@@ -47,6 +52,6 @@ MODEL = Model(
     trials=(
         Trial({"events": 6, "stations": 8}),
         Trial({"events": 6, "stations": 8, **OWN_S}, OWN_S),
-        Trial({"events": 6, "stations": 8, **BENDS}, BENDS),
+        Trial({"events": 6, "stations": 8, **TWO_PROFILES}, TWO_PROFILES),
     ),
 )

@@ -20,6 +20,7 @@ from bayesquake.model.coordinates import Around
 from .model import EVENT_SITES
 from .physics.arrow import log_determinant, rooted, unwhitened, whitened
 from .physics.precision import joint, split
+from .relabelling import relabelled
 from .search import searched
 from .velocities import VELOCITY_SITES
 
@@ -51,6 +52,8 @@ def condition(base, data, priors):
         Whose arrays hold the moves along depth and of the velocities.
     """
     position, arrow = searched(base, data, priors)
+    if len(data.sign) > 1:
+        position, arrow = relabelled(base, position, arrow, data, priors)
     root = rooted(arrow)
     mode = base.unravel(position)
     moves = {"depth_move": depth_moves(root), "velocity_move": velocity_moves(root, mode)}

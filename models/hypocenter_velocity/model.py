@@ -10,7 +10,7 @@ where the standard error of the pick is :math:`\sigma_{ijc}` and their median :m
 (or :math:`s^2 = \sigma_c^2 + \sigma_{ijc}^2`; or, where errors are not known, :math:`\sigma_c`).
 Station terms sum to zero for each phase, :math:`d_{c\cdot} \sim \mathrm{ZeroSumNormal}(\tau)`: an
 equal shift of all of them is an origin time, and P and S are taken to be delayed alike in the mean,
-unless S has a mean delay of its own, :math:`\delta \sim \mathrm{Normal}(0, \tau)`.
+unless S has a mean delay of its own, :math:`\tau \varepsilon` with a standard normal ε.
 
 Sources come from one population with the middle m and the spread ω, which the data tell:
 :math:`x_i \sim N(m, \omega)`. Held loosely one by one, many hypocentres would make fast layers
@@ -35,6 +35,7 @@ from bayesquake.model.model import Quantity
 from bayesquake.model.priors import Prior
 
 from .physics.arrivals import by_event, depth_of, travel_times
+from .profiles import log_likelihood, probable
 from .velocities import velocities, velocity_priors
 
 __all__ = [
@@ -63,12 +64,15 @@ PRIORS = {
     "bend_shift": Prior("Laplace", {"loc": 0, "scale": 1}, "1", "b", OURS, ("bend",)),
     "bend_spread": Prior("LogNormal", {"loc": np.log(0.5), "scale": 0.7}, "1", "β", OURS),
     "log_vs_change": Prior("Normal", {"loc": 0, "scale": 0.1}, "1", "ln v", OURS, ("layer",)),
+    "contrast": Prior("HalfNormal", {"scale": 0.05}, "1", "Δ", OURS),
+    "layer_contrast": Prior("Normal", {"loc": 0, "scale": 0.03}, "1", "δ", OURS, ("layer",)),
+    "profile_share": Prior("Beta", {"concentration1": 1, "concentration0": 1}, "1", "π", OURS),
     "vpvs": Prior("LogNormal", {"loc": np.log(1.73), "scale": 0.03}, "1", "κ", OURS),
     "sigma": Prior(
         "LogNormal", {"loc": np.log([0.05, 0.10]), "scale": 0.5}, "s", "σ", OURS, ("phase",)
     ),
     "tau": Prior("LogNormal", {"loc": np.log(0.1), "scale": 1.0}, "s", "τ", OURS),
-    "mean_s_delay_shift": Prior("Normal", {"loc": 0, "scale": 1}, "1", "δ", OURS),
+    "mean_s_delay_shift": Prior("Normal", {"loc": 0, "scale": 1}, "1", "ε", OURS),
 }
 
 EVENT, LAYER = ("event",), ("layer",)
@@ -79,6 +83,13 @@ QUANTITIES = {
     "origin_time": Quantity("s", "origin time after the event's reference time", EVENT),
     "vp": Quantity("km/s", "velocity of P", LAYER),
     "vs": Quantity("km/s", "velocity of S", LAYER),
+    "profile_vp": Quantity("km/s", "velocity of P in each profile", ("profile", "layer")),
+    "profile_vs": Quantity("km/s", "velocity of S in each profile", ("profile", "layer")),
+    "profile_share": Quantity("1", "share of the stations with the faster profile"),
+    "station_profile": Quantity(
+        "1", "probability of the faster profile at a station", ("station",), fixed=True
+    ),
+    "contrast": Quantity("1", "half the difference of the profiles in mean ln v"),
     "vpvs": Quantity("1", "ratio of the velocities of P and S"),
     "station_term": Quantity(
         "s", "delay of a phase at a station, of mean zero", ("phase", "station")
@@ -98,6 +109,7 @@ QUANTITIES = {
     "origin_time_shift": Quantity("s", "origin time less its preliminary value", EVENT, "latent"),
     "mean_arrival": Quantity("s", "mean expected arrival of the picks", EVENT, "latent"),
     "log_vp_change": Quantity("1", "ln of vp over its reference", LAYER, "latent"),
+    "layer_contrast": Quantity("1", "that of a layer less the mean", LAYER, "latent"),
     "log_vp_ends": Quantity("1", "ln of vp at both ends over its reference", ("end",), "latent"),
     "bend": Quantity("1", "bend of ln vp at the top of a layer", ("bend",), "latent"),
     "bend_shift": Quantity("1", "bend over the scale of the bends", ("bend",), "latent"),
@@ -144,7 +156,7 @@ def declare(data, priors):
     if data.bends is not None:
         numpyro.deterministic("bend_shift", speed["bend"] / spread["bend_spread"])
     speed |= velocities(speed, data)
-    for name in ("vp", "vs"):
+    for name in ("vp", "vs", *(("profile_vp", "profile_vs") if len(data.sign) > 1 else ())):
         numpyro.deterministic(name, speed[name])
 
     sigma = numpyro.sample("sigma", each_of(priors["sigma"], 2))
@@ -164,8 +176,12 @@ def declare(data, priors):
     numpyro.deterministic("origin_time_shift", (origin_time - data.centre[3]) / data.width[3])
 
     expected = origin_time[data.event] + travel_time
-    arrival = arrival_distribution(expected, sigma, data)
-    numpyro.sample("time", arrival.mask(data.mask).to_event(1), obs=data.time)
+    fit = arrival_distribution(expected, sigma, data).log_prob(data.time)
+    share = {}
+    if len(data.sign) > 1:
+        share["profile_share"] = numpyro.sample("profile_share", priors["profile_share"])
+        numpyro.deterministic("station_profile", probable(fit, share, data)[1])
+    numpyro.factor("time", log_likelihood(fit, share, data))
 
 
 def each_of(prior, count):
@@ -229,6 +245,8 @@ def error_scale(sigma, data):
 def event_log_density(values, data, priors):
     """Return what of the log density belongs to each event, (event,), given all else.
 
+    Of two profiles each station has them by ``data.member``.
+
     Parameters
     ----------
     values : mapping
@@ -248,4 +266,4 @@ def event_log_density(values, data, priors):
         for name in DIRECTIONS
     )
     prior += origin_time_prior(priors, data, delay).log_prob(values["mean_arrival"])
-    return by_event(jnp.where(data.mask, fit, 0.0), data) + prior
+    return by_event(data.counted * fit, data) + prior

@@ -11,8 +11,10 @@ from numpyro.distributions import biject_to
 
 from bayesquake.model.capabilities import Moves
 
-from .model import EVENT_SITES, event_log_density
+from .model import EVENT_SITES, arrival_distribution, event_log_density
+from .physics.arrivals import expected_arrivals
 from .physics.precision import log_prior
+from .profiles import by_station
 from .velocities import velocities, velocity_priors
 
 __all__ = ["MOVES", "step"]
@@ -29,8 +31,12 @@ def step(key, values, data, priors):
     Each event steps along ``data.depth_move`` by a Cauchy number of standard deviations and is
     accepted by itself, for given all shared unknowns the events are independent. Then velocities
     and events step together in one of the principal directions ``data.velocity_move``, chosen with
-    its length: the data tell trajectories of the others.
+    its length: the data tell trajectories of the others. Of two velocity profiles one is drawn for
+    every station first, for given these too the events are independent.
     """
+    if len(data.sign) > 1:
+        key, key_label = jax.random.split(key)
+        data = data._replace(member=drawn_profiles(key_label, values, data))
     of_speeds = {
         name: prior
         for name, prior in velocity_priors(values, data, priors).items()
@@ -85,6 +91,14 @@ def step(key, values, data, priors):
     carry = events, sites, density(events, sites)
     (events, sites, _), _ = jax.lax.scan(sweep, carry, jax.random.split(key, SWEEPS))
     return events | {name: bijection(sites[name]) for name, bijection in speeds.items()}
+
+
+def drawn_profiles(key, values, data):
+    """Return one profile for every station, drawn given all else, (profile, station) of 0 and 1."""
+    expected = expected_arrivals(values, data)
+    fit = arrival_distribution(expected, values["sigma"], data).log_prob(data.time)
+    label = jax.random.categorical(key, by_station(fit, values, data), axis=0)
+    return jax.nn.one_hot(label, len(data.sign), axis=0)
 
 
 def proposed(key, shape):

@@ -17,18 +17,28 @@ from numpyro.distributions import biject_to
 
 from bayesquake.inference.kernels.newton import automatic_slopes, newton_mode
 
-from .model import EVENT_SITES, arrival_distribution, event_log_density, placed, population
+from .model import (
+    EVENT_SITES,
+    arrival_distribution,
+    event_log_density,
+    placed,
+    population,
+)
 from .physics.arrivals import TYPICAL_ERROR_S, by_event, depth_coordinate, expected_arrivals
 from .physics.arrow import damped, log_determinant, rooted, solved, trace_of_quotient, variances
 from .physics.precision import event_precision, joint, log_prior, precision, split
+from .profiles import probable, split_by_lines
 
-__all__ = ["searched"]
+__all__ = ["all_at_once", "evidence_at", "probable_profiles", "scales", "searched", "with_profiles"]
 
 PICKS_OF_ONE_START, MOST_STARTS = 3000, 6
 """Number of padded picks from which one search is made, and the most searches of fewer picks."""
 
 COMMON_DEPTHS_KM = (3.0, 15.0)
 """Depths below the top of the layers at which some searches begin."""
+
+LINES = 8
+"""Lines through the network, every 360/8 degrees, by whose sides two profiles are told at first."""
 
 JITTER = 0.1
 """Standard deviation, in radii of the network, by which others move the epicentres."""
@@ -74,11 +84,12 @@ def searched(base, data, priors):
 
     def from_start(begun):
         """Return where a search ends, H there, and the log of its Gaussian's integral."""
-        events, tilted = begun
+        events, member, tilted = begun
 
         def one_round(carry, further):
-            position, _ = carry
-            blurred = data._replace(variance=data.variance + further**2 * typical**2)
+            position, member, _ = carry
+            variance = data.variance + further**2 * typical**2
+            blurred = with_profiles(data._replace(variance=variance), member)
             position = each_event(base, position, blurred, priors)
             tilt = jax.lax.cond(
                 tilted,
@@ -86,18 +97,25 @@ def searched(base, data, priors):
                 lambda: jnp.zeros_like(position),
             )
             position = all_at_once(base, position, tilt, blurred, priors)
-            return scales(base, position, blurred, priors), None
+            position, arrow = scales(base, position, blurred, priors)
+            return (position, probable_profiles(base, position, blurred), arrow), None
 
         position = start(base, events, data, priors)
         shapes = jax.eval_shape(lambda position: precision(base, position, data, priors), position)
         nothing = jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), shapes)
-        (position, arrow), _ = jax.lax.scan(one_round, (position, nothing), jnp.array(BLUR))
-        evidence = base.log_density(position, data) + log_determinant(rooted(arrow))
-        return position, arrow, jnp.where(jnp.isfinite(evidence), evidence, -jnp.inf)
+        carry = position, member, nothing
+        (position, _, arrow), _ = jax.lax.scan(one_round, carry, jnp.array(BLUR))
+        return position, arrow, evidence_at(base, position, arrow, data)
 
-    begun = starts(data)
+    events, member = starts(data), data.member[None]
+    if len(data.sign) > 1:
+        member = split_by_lines(LINES, data)
+        events = jnp.resize(events, (LINES, *events.shape[1:]))
+    else:
+        member = jnp.resize(member, (len(events), *member.shape[1:]))
     # A straight slope leads astray where H flattens out: half of the searches go without it.
-    twice = jnp.concatenate([begun, begun]), jnp.repeat(jnp.array([True, False]), len(begun))
+    tilted = jnp.repeat(jnp.array([True, False]), len(events))
+    twice = jnp.concatenate([events, events]), jnp.concatenate([member, member]), tilted
     positions, arrows, evidence = jax.lax.map(from_start, twice)
     best = jnp.argmax(evidence)
     return jax.tree.map(lambda leaf: leaf[best], (positions, arrows))
@@ -123,6 +141,27 @@ def starts(data):
         return begun[k % len(begun)].at[:2].add(jitter * (k >= len(begun)))
 
     return jnp.stack([of_start(k) for k in range(count)])
+
+
+def with_profiles(data, member):
+    """Return the data with the profiles of the stations taken as known, where there are two."""
+    if len(data.sign) == 1:
+        return data
+    return data._replace(member=member, known=jnp.asarray(1.0))
+
+
+def probable_profiles(base, position, data):
+    """Return how probable each profile is at each station, (profile, station)."""
+    values = base.constrain(position, data)
+    expected = expected_arrivals(values, data)
+    fit = arrival_distribution(expected, values["sigma"], data).log_prob(data.time)
+    return probable(fit, values, data)
+
+
+def evidence_at(base, position, arrow, data):
+    """Return the log of the integral of the Gaussian around a mode, -inf where there is none."""
+    evidence = base.log_density(position, data) + log_determinant(rooted(arrow))
+    return jnp.where(jnp.isfinite(evidence), evidence, -jnp.inf)
 
 
 def start(base, events, data, priors):
@@ -258,7 +297,7 @@ def scales(base, position, data, priors):
     without_data = precision(base, position, data._replace(mask=0 * data.mask), priors)
     root = rooted(arrow)
     unknown = base.dim - trace_of_quotient(root, without_data)
-    left = jnp.clip(1 - unknown / data.mask.sum(), SMALLEST_SHARE_LEFT, 1.0)
+    left = jnp.clip(1 - unknown / data.counted.sum(), SMALLEST_SHARE_LEFT, 1.0)
     moved = dict(sites)
     if "sigma" in sites:
         inflated = (data.time - expected_arrivals(values, data)) / jnp.sqrt(left)
@@ -266,7 +305,7 @@ def scales(base, position, data, priors):
 
         def of_sigma(site):
             errors = arrival_distribution(0.0, bijection(site), data).log_prob(inflated)
-            fit = left * jnp.where(data.mask, errors, 0.0).sum()
+            fit = left * (data.counted * errors).sum()
             return fit + log_prior(priors["sigma"], site).sum()
 
         moved["sigma"] = newton_mode(automatic_slopes(of_sigma), sites["sigma"])[0].position

@@ -14,6 +14,7 @@ from .data.arrays import OPTIONS, prepare
 from .data.dataset import DATA, FEWEST_PICKS
 from .model import DIRECTIONS, arrival_distribution, placed, population
 from .physics.arrivals import REFERENCE_VPVS, expected_arrivals
+from .profiles import by_pick, right_of_line
 from .velocities import of_priors, velocities
 
 __all__ = ["design_of", "draw", "lengths", "offsets"]
@@ -42,6 +43,7 @@ SHALLOWEST_KM = 2.0
     s_share=number(at_least=0, at_most=1),
     late_p_share=number(at_least=0, at_most=1),
     late_by=each(number("s", at_least=0, at_most=1000), length=2),
+    dividing_azimuth=any_of(None, number("degrees", at_least=0, at_most=360)),
     observed=any_of(None, instance(xr.Dataset, what="a data set")),
 )
 def draw(
@@ -58,12 +60,14 @@ def draw(
     s_share=0.6,
     late_p_share=0.0,
     late_by=(1.0, 3.0),
+    dividing_azimuth=None,
     observed=None,
     errors="student_t",
     event_prior="population",
     velocity_prior="layers",
     s_velocity="ratio",
     s_delay="zero_mean",
+    profiles=1,
     pick_errors="scale",
 ):
     """Draw arrivals.
@@ -85,9 +89,12 @@ def draw(
         Share of the P picks that are grossly wrong, as where a later wave was taken for the first.
     late_by : (float, float)
         Range of their delays, s.
+    dividing_azimuth : float, optional
+        Of two profiles the slower one is seen by the stations left of a line through the middle of
+        the network with this azimuth (degrees east of north); by default each has one at random.
     observed : xarray.Dataset, optional
         A data set whose events, stations and picks are taken in place of random ones.
-    errors, event_prior, velocity_prior, s_velocity, s_delay, pick_errors
+    errors, event_prior, velocity_prior, s_velocity, s_delay, profiles, pick_errors
         As `data.arrays.prepare` takes them.
 
     Raises
@@ -104,16 +111,20 @@ def draw(
         network = random_network(rng, events, stations, network_width, deepest)
         picks = random_picks(rng, events, stations, p_share, s_share)
         observed = labelled(DATA, {**picks, **network, **layers(tops, vp)}, source="simulated")
-    data = prepare(
-        observed,
-        errors=errors,
-        event_prior=event_prior,
-        velocity_prior=velocity_prior,
-        s_velocity=s_velocity,
-        s_delay=s_delay,
-        pick_errors=pick_errors,
-    )
+    options = {
+        "errors": errors,
+        "event_prior": event_prior,
+        "velocity_prior": velocity_prior,
+        "s_velocity": s_velocity,
+        "s_delay": s_delay,
+        "profiles": profiles,
+        "pick_errors": pick_errors,
+    }
+    data = prepare(observed, **options)
     place = placed(offsets(values, data), data)
+    if random and data.population is not None:
+        observed = observed.assign(preliminary(key_preliminary, place, observed))
+        data = prepare(observed, **options)
     speed = {"vpvs": values.get("vpvs"), **velocities(of_priors(values, data), data)}
     terms = values.get("station_term", station_terms(key_terms, values["tau"], data))
     times = {
@@ -122,13 +133,17 @@ def draw(
     }
     if data.s_delay is not None:
         times["mean_s_delay"] = values["mean_s_delay_shift"] * values["tau"]
-    expected = expected_arrivals({**place, **speed, **times}, data)
-    arrival = arrival_distribution(expected, jnp.asarray(values["sigma"]), data)
-    time = np.empty(observed.sizes["pick"])
+    expected = by_pick(expected_arrivals({**place, **speed, **times}, data), data)
+    label = seen_profiles(jax.random.fold_in(key, 4), values, data, dividing_azimuth)
+    expected = jnp.take_along_axis(expected, label[by_pick(data.station, data)[:1]], axis=0)
+    arrival = arrival_distribution(
+        jnp.tile(expected[0], profiles), jnp.asarray(values["sigma"]), data
+    )
     late = lateness(jax.random.fold_in(key_errors, 1), data, late_p_share, late_by)
-    time[data.place[data.mask]] = np.asarray(arrival.sample(key_errors) + late)[data.mask]
-    if random and data.population is not None:
-        observed = observed.assign(preliminary(key_preliminary, place, observed))
+    arrivals = arrival.sample(key_errors) + late
+    arrivals, pick, there = (by_pick(x, data)[0] for x in (arrivals, data.place, data.mask))
+    time = np.empty(observed.sizes["pick"])
+    time[pick[there]] = np.asarray(arrivals)[there]
     others = {name: observed[name].to_numpy() for name in DATA.variables if name != "time"}
     made = labelled(DATA, {"time": time, **others}, source="simulated")
     names = {dim: observed[dim].to_numpy() for dim in ("event", "station")}
@@ -153,6 +168,7 @@ def design_of(
     velocity_prior="layers",
     s_velocity="ratio",
     s_delay="zero_mean",
+    profiles=1,
     pick_errors="scale",
 ):
     """Return the design of a data set: its own events, stations and picks."""
@@ -163,6 +179,7 @@ def design_of(
         "velocity_prior": velocity_prior,
         "s_velocity": s_velocity,
         "s_delay": s_delay,
+        "profiles": profiles,
         "pick_errors": pick_errors,
     }
 
@@ -181,6 +198,17 @@ def station_terms(key, tau, data):
     """Return random station terms, (phase, station)."""
     shape = data.station_x.shape
     return dist.ZeroSumNormal(jnp.asarray(tau), shape).expand([2]).sample(key)
+
+
+def seen_profiles(key, values, data, dividing_azimuth):
+    """Return the profile through which each station is seen, (station,): drawn, or by a line."""
+    if len(data.sign) == 1:
+        return np.zeros(len(data.station_x), int)
+    if dividing_azimuth is None:
+        faster = jax.random.bernoulli(key, values["profile_share"], data.station_x.shape)
+    else:
+        faster = right_of_line(np.deg2rad(dividing_azimuth), data)
+    return np.asarray(faster).astype(int)
 
 
 def lateness(key, data, share, late_by):

@@ -26,7 +26,15 @@ import numpyro.distributions as dist
 
 __all__ = ["VELOCITY_SITES", "Bends", "bends_between", "of_priors", "velocities", "velocity_priors"]
 
-VELOCITY_SITES = ("log_vp_change", "log_vp_ends", "bend", "log_vs_change", "vpvs")
+VELOCITY_SITES = (
+    "log_vp_change",
+    "log_vp_ends",
+    "bend",
+    "log_vs_change",
+    "vpvs",
+    "contrast",
+    "layer_contrast",
+)
 """What chains hold of velocities, of each model some."""
 
 
@@ -76,12 +84,21 @@ def velocity_priors(values, data, priors):
         bend = dist.TransformedDistribution(each("bend_shift", layers - 2), spread)
         found = {"log_vp_ends": each("log_vp_ends", 2), "bend": bend}
     if data.log_vs is None:
-        return found | {"vpvs": priors["vpvs"]}
-    return found | {"log_vs_change": each("log_vs_change", layers)}
+        found["vpvs"] = priors["vpvs"]
+    else:
+        found["log_vs_change"] = each("log_vs_change", layers)
+    if len(data.sign) == 1:
+        return found
+    contrasts = {"contrast": priors["contrast"], "layer_contrast": each("layer_contrast", layers)}
+    return found | contrasts
 
 
 def velocities(values, data):
-    """Return vp and vs (km/s), vs by Vp/Vs unless it has its own reference."""
+    """Return vp and vs (km/s), vs by Vp/Vs unless it has its own reference.
+
+    Of two profiles these are of the mean of ln v, and ``profile_vp`` and ``profile_vs``, (profile,
+    layer), of each.
+    """
     if data.bends is None:
         log_vp = data.log_vp + values["log_vp_change"]
     else:
@@ -89,8 +106,14 @@ def velocities(values, data):
         log_vp = data.bends.ends @ first_and_last + data.bends.bend @ values["bend"]
     vp = jnp.exp(log_vp)
     if data.log_vs is None:
-        return {"vp": vp, "vs": vp / values["vpvs"]}
-    return {"vp": vp, "vs": jnp.exp(data.log_vs + values["log_vs_change"])}
+        vs = vp / values["vpvs"]
+    else:
+        vs = jnp.exp(data.log_vs + values["log_vs_change"])
+    if len(data.sign) == 1:
+        return {"vp": vp, "vs": vs}
+    deviation = values["layer_contrast"] - data.order @ values["layer_contrast"]
+    ratio = jnp.exp(data.sign[:, None] * (values["contrast"] + deviation))
+    return {"vp": vp, "vs": vs, "profile_vp": ratio * vp, "profile_vs": ratio * vs}
 
 
 def of_priors(values, data):

@@ -127,7 +127,8 @@ def test_events_are_located_at_the_means_of_the_joint_posterior(small):
         mean, sd = (getattr(posterior[name], f)(("chain", "draw")) for f in ("mean", "std"))
         own = np.sqrt(found["covariance"][:, k, k])
         assert (np.abs(found["mean"][:, k] - mean) < 2.5 * sd).all(), name
-        assert (own < 1.6 * sd).all(), name
+        # The population of sources, which these locations lack, tells of the depth of some events.
+        assert 0.6 < np.median(own / sd) < 1.4, name
     terms = np.array(options["station_term"])
     assert terms.shape == (2, 10)
     assert np.allclose(terms.sum(axis=1), 0, atol=1e-9)

@@ -6,7 +6,7 @@ import numpy as np
 
 from bayesquake.batch.pad import padded
 from bayesquake.io.datasets import prepared
-from bayesquake.model.options import one_of, takes
+from bayesquake.model.options import count, one_of, takes
 
 from ..errors import ModelError
 from ..physics.arrivals import TYPICAL_ERROR_S, depth_coordinate
@@ -39,6 +39,8 @@ NETWORK_SPEED_KM_S = 5.0
 class PickArrays(NamedTuple):
     """Picks, padded, and the paths of which some have a pick of P and one of S.
 
+    Of two velocity profiles there is a copy of every pick for each, those of the first one first.
+
     Attributes
     ----------
     time : (pick,)
@@ -56,6 +58,8 @@ class PickArrays(NamedTuple):
         False for padding.
     place : (pick,)
         Place of the pick in the data set, those of padding after them.
+    profile : (pick,)
+        Velocity profile of the copy.
     path_event, path_station : (path,)
     station_x, station_y, station_depth : (station,)
         km.
@@ -71,6 +75,15 @@ class PickArrays(NamedTuple):
         Those of the preliminary hypocentres, in these units.
     population : scalar or None
         1 where the middle and the spread of the sources are unknown.
+    sign : (profile,)
+        Of the contrast of each profile: 0 for a single one, else -1 and 1.
+    order : (layer,)
+        Shares of the layers in the mean of ln v, above the preliminary hypocentres, by which two
+        profiles are ordered.
+    member : (profile, station)
+        Share of each profile at a station, where labels are not summed out.
+    known : scalar or None
+        1 where ``member`` says what the profile of each station is; None where it is unknown.
     bends : velocities.Bends or None
         None where each layer has a velocity by itself.
     s_delay : scalar or None
@@ -93,6 +106,7 @@ class PickArrays(NamedTuple):
     path: Any
     mask: Any
     place: Any
+    profile: Any
     path_event: Any
     path_station: Any
     station_x: Any
@@ -105,6 +119,10 @@ class PickArrays(NamedTuple):
     width: Any
     start: Any
     population: Any
+    sign: Any
+    order: Any
+    member: Any
+    known: Any
     bends: Any
     s_delay: Any
     degrees_of_freedom: Any
@@ -121,6 +139,11 @@ class PickArrays(NamedTuple):
         """Station of every pick, (pick,)."""
         return self.path_station[self.path]
 
+    @property
+    def counted(self):
+        """Share of every copy that counts, (pick,): of its profile at the station, 0 of padding."""
+        return self.mask * self.member[self.profile, self.station]
+
 
 OPTIONS = {
     "errors": one_of("student_t", "normal"),
@@ -128,6 +151,7 @@ OPTIONS = {
     "velocity_prior": one_of("layers", "kink"),
     "s_velocity": one_of("ratio", "own"),
     "s_delay": one_of("zero_mean", "free_mean"),
+    "profiles": count(at_most=2),
     "pick_errors": one_of("scale", "add", "ignore"),
 }
 
@@ -142,6 +166,7 @@ def prepare(
     velocity_prior="layers",
     s_velocity="ratio",
     s_delay="zero_mean",
+    profiles=1,
     pick_errors="scale",
 ):
     """Return the `PickArrays` of a data set.
@@ -164,6 +189,9 @@ def prepare(
         Whether S has one ratio Vp/Vs, or velocities of its own around those given.
     s_delay : {"zero_mean", "free_mean"}
         Whether S is delayed at the stations as much as P in the mean, or by an unknown more.
+    profiles : {1, 2}
+        Velocity profiles, each station being seen through one that is unknown; the second one is
+        faster in the mean of ln v above the preliminary hypocentres.
     pick_errors : {"scale", "add", "ignore"}
         How standard errors of picks enter, where they are known: only their ratios count, σ being
         the error of a pick whose stated one is the median of its phase, as befits classes of
@@ -188,7 +216,7 @@ def prepare(
             f"{len(tops)} layers have no top between the first and the last at which to bend; give "
             f"{FEWEST_LAYERS_OF_BENDS} or more, or use velocity_prior='layers'"
         )
-    picks = picks_of(dataset, pick_errors)
+    picks = copied(picks_of(dataset, pick_errors), profiles)
     centre, width = around(dataset, event_prior)
     preliminary = np.stack([*preliminary_places(dataset), values(dataset, "origin_time")])
     return PickArrays(
@@ -201,6 +229,10 @@ def prepare(
         width=width,
         start=(preliminary - centre) / width[:, None],
         population=np.asarray(1.0) if event_prior == "population" else None,
+        sign=np.zeros(1) if profiles == 1 else np.array([-1.0, 1.0]),
+        order=shares_of_layers(tops, values(dataset, "depth")),
+        member=np.full((profiles, dataset.sizes["station"]), 1 / profiles),
+        known=None,
         bends=bends_between(tops) if velocity_prior == "kink" else None,
         s_delay=np.asarray(1.0) if s_delay == "free_mean" else None,
         degrees_of_freedom=np.asarray(DEGREES_OF_FREEDOM) if errors == "student_t" else None,
@@ -243,6 +275,21 @@ def picks_of(dataset, pick_errors):
     of_paths = padded(PADDED_PICKS, path_event=path_event, path_station=path_station)
     of_paths.pop("mask")
     return of_picks | of_paths
+
+
+def copied(picks, profiles):
+    """Return picks with a copy for each profile, which have equal shares in mean arrivals."""
+    of_paths = {name: picks.pop(name) for name in ("path_event", "path_station")}
+    profile = np.repeat(np.arange(profiles), len(picks["mask"]))
+    copies = {name: np.tile(x, profiles) for name, x in picks.items()}
+    copies["weight"] = copies["weight"] / profiles
+    return {**copies, **of_paths, "profile": profile}
+
+
+def shares_of_layers(tops, depth):
+    """Return the share of each layer, (layer,), in what lies above depths, (event,), km."""
+    above = np.clip(depth[:, None] - tops, 0.0, np.append(np.diff(tops), np.inf)).sum(axis=0)
+    return above / above.sum()
 
 
 def scaled(pick_error, phase, pick_errors):

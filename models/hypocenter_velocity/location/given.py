@@ -2,6 +2,8 @@
 
 import json
 
+from bayesquake.errors import OptionError
+
 __all__ = ["held_at"]
 
 
@@ -21,8 +23,17 @@ def held_at(result, dataset):
         With the layers and the mean velocities of the posterior.
     options : dict
         ``station_term``, ``sigma``, ``errors`` and ``pick_errors`` of `locate`.
+
+    Raises
+    ------
+    OptionError
+        The result has two velocity profiles.
     """
     posterior = result["posterior"].to_dataset()
+    if "profile_vp" in posterior:
+        raise OptionError(
+            "locate takes one velocity profile and this result has two; fit with profiles=1"
+        )
     mean = posterior.mean(("chain", "draw"))
     known = result["constant_data"].to_dataset()
     layers = {name: known[name].copy(data=mean[name].to_numpy()) for name in ("vp", "vs")}

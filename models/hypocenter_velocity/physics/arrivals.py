@@ -23,6 +23,8 @@ from bayesquake.physics.travel_time.layered import (
     head_wave_time,
 )
 
+from ..profiles import of_profiles
+
 __all__ = [
     "REFERENCE_VPVS",
     "TYPICAL_ERROR_S",
@@ -89,16 +91,16 @@ def travel_times(values, data):
     ----------
     values : mapping
         ``x``, ``y``, ``depth``, ``vp``, ``station_term``, ``vpvs`` or, where S has velocities of
-        its own, ``vs``, and ``mean_s_delay`` if there is one.
+        its own, ``vs``; ``mean_s_delay`` if there is one; of two profiles ``profile_vp`` and
+        ``profile_vs``.
     data : data.arrays.PickArrays
     """
     place = values["x"], values["y"], values["depth"]
-    of_p = path_times(*place, values["vp"], data)
-    if data.log_vs is None:
-        of_s = values["vpvs"] * of_p
-    else:
-        of_s = path_times(*place, values["vs"], data)
-    times = jnp.where(data.phase == 1, of_s[data.path], of_p[data.path])
+    along = jax.vmap(lambda velocity: path_times(*place, velocity, data))
+    of_p = along(of_profiles(values, "vp"))
+    of_s = values["vpvs"] * of_p if data.log_vs is None else along(of_profiles(values, "vs"))
+    of_copy = data.profile, data.path
+    times = jnp.where(data.phase == 1, of_s[of_copy], of_p[of_copy])
     return times + station_delays(values)[data.phase, data.station]
 
 

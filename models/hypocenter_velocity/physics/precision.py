@@ -20,6 +20,7 @@ from numpyro.distributions import biject_to
 from bayesquake.physics.travel_time.layered import first_arrival_time
 
 from ..model import DIRECTIONS, EVENT_SITES, error_scale, population
+from ..profiles import of_profiles
 from .arrivals import by_event, distance_of, station_delays
 from .arrow import Arrow
 
@@ -37,7 +38,7 @@ class Slopes(NamedTuple):
     place : (pick, 3)
         By the offsets of x, y and ζ.
     velocity : (pick, column)
-        By ln vp and Vp/Vs, or by ln vp and ln vs.
+        By ln vp of every profile and Vp/Vs, or by ln vp and ln vs.
     """
 
     place: Any
@@ -109,7 +110,8 @@ def precision(base, position, data, priors):
     def of_shared(shared):
         values = base.constrain(base.ravel(joint(events, shared, sites)), data)
         at_stations = station_delays(values).ravel()
-        delays = [jnp.log(values["vp"]), _s_quantity(values, data), at_stations]
+        of_p = jnp.log(of_profiles(values, "vp")).ravel()
+        delays = [of_p, _s_quantity(values, data), at_stations]
         return jnp.concatenate(delays), jnp.log(values["sigma"]), values["station_term"].ravel()
 
     values = base.constrain(position, data)
@@ -123,7 +125,7 @@ def precision(base, position, data, priors):
     common += sigma_columns.T @ (_scale_information(values, data)[:, None] * sigma_columns)
     common += terms.T @ terms / values["tau"] ** 2
     arrow = Arrow(
-        own, coupling @ delay_columns, common + jnp.diag(_curvatures(sites, values, priors))
+        own, coupling @ delay_columns, common + jnp.diag(_curvatures(sites, values, data, priors))
     )
     return arrow if "middle" not in sites else _with_middle(arrow, sources, sites, priors)
 
@@ -140,35 +142,44 @@ def delay_slopes(values, data):
     place = jnp.stack([values["x"], values["y"], values["depth"]], axis=-1)[i]
     station = jnp.stack([data.station_x, data.station_y, data.station_depth], axis=-1)[j]
     along = jax.vmap(jax.value_and_grad(time, (0, 1)), (0, None, 0))
-    of_p, (p_place, p_velocity) = along(place, jnp.log(values["vp"]), station)
-    path, is_s = data.path, (data.phase == 1)[:, None]
+    of_each = jax.vmap(lambda velocity: along(place, jnp.log(velocity), station))
+    of_p, (p_place, p_velocity) = of_each(of_profiles(values, "vp"))
+    copy, is_s = (data.profile, data.path), (data.phase == 1)[:, None]
+    own = jax.nn.one_hot(data.profile, len(data.sign))
+
+    def by_profile(columns):
+        return (own[:, :, None] * columns[:, None, :]).reshape(len(columns), -1)
+
     if data.log_vs is None:
         ratio = jnp.where(is_s, values["vpvs"], 1.0)
-        by_place = ratio * p_place[path]
-        velocity = [ratio * p_velocity[path], jnp.where(is_s, of_p[path, None], 0.0)]
+        by_place = ratio * p_place[copy]
+        by_ratio = jnp.where(is_s, of_p[copy][:, None], 0.0)
+        velocity = [by_profile(ratio * p_velocity[copy]), by_ratio]
     else:
-        _, (s_place, s_velocity) = along(place, jnp.log(values["vs"]), station)
-        by_place = jnp.where(is_s, s_place[path], p_place[path])
+        _, (s_place, s_velocity) = of_each(of_profiles(values, "vs"))
+        by_place = jnp.where(is_s, s_place[copy], p_place[copy])
         velocity = [
-            jnp.where(is_s, 0.0, p_velocity[path]),
-            jnp.where(is_s, s_velocity[path], 0.0),
+            by_profile(jnp.where(is_s, 0.0, p_velocity[copy])),
+            by_profile(jnp.where(is_s, s_velocity[copy], 0.0)),
         ]
     # The depth coordinate moves the depth by the logistic function of itself.
     by_coordinate = -jnp.expm1(data.tops[0] - values["depth"])
     level = jnp.ones_like(by_coordinate)
     stretch = data.width[:3] * jnp.stack([level, level, by_coordinate], axis=-1)
-    return Slopes(by_place * stretch[i[path]], jnp.concatenate(velocity, axis=-1))
+    return Slopes(by_place * stretch[data.event], jnp.concatenate(velocity, axis=-1))
 
 
 def _s_quantity(values, data):
-    return jnp.atleast_1d(values["vpvs"]) if data.log_vs is None else jnp.log(values["vs"])
+    if data.log_vs is None:
+        return jnp.atleast_1d(values["vpvs"])
+    return jnp.log(of_profiles(values, "vs")).ravel()
 
 
 def _weights(values, data):
     """Return the information of every pick on its expected arrival, (pick,), s⁻²."""
     nu = data.degrees_of_freedom
     information = 1.0 if nu is None else (nu + 1) / (nu + 3)
-    return jnp.where(data.mask, information / error_scale(values["sigma"], data) ** 2, 0.0)
+    return data.counted * information / error_scale(values["sigma"], data) ** 2
 
 
 def _scale_information(values, data):
@@ -176,7 +187,7 @@ def _scale_information(values, data):
     nu = data.degrees_of_freedom
     information = 2.0 if nu is None else 2 * nu / (nu + 3)
     share = 1 - data.variance / error_scale(values["sigma"], data) ** 2
-    return jnp.zeros(2).at[data.phase].add(jnp.where(data.mask, information * share**2, 0.0))
+    return jnp.zeros(2).at[data.phase].add(data.counted * information * share**2)
 
 
 def _own(place, weights, spread, data, priors):
@@ -243,14 +254,20 @@ def _shared(slopes, w, data, priors):
     return coupling, common + mean.T @ ((total + q)[:, None] * mean)
 
 
-def _curvatures(sites, values, priors):
-    """Return the negative second derivatives of the priors of shared sites, (shared,)."""
+def _curvatures(sites, values, data, priors):
+    """Return the precision of shared sites by their priors and by known labels, (shared,)."""
     in_units = {
         "bend": ("bend_shift", values.get("bend_spread")),
         "mean_s_delay": ("mean_s_delay_shift", values["tau"]),
     }
 
+    share = values.get("profile_share", 0.0)
+    of_labels = len(data.station_x) * share * (1 - share)
+
     def curvature(name):
+        return of_prior(name) + (of_labels if name == "profile_share" else 0.0)
+
+    def of_prior(name):
         site = sites[name]
         if name in in_units:
             shift, unit = in_units[name]

@@ -24,10 +24,13 @@ def calibrated(values, data):
     }
     ranked = range(min(EVENTS, data.centre.shape[-1]))
     names = ("vp",) if data.log_vs is None else ("vp", "vs")
+    two = len(data.sign) > 1
+    shared = {name: values[name] for name in (("contrast", "profile_share") if two else ())}
     speed = velocities(of_priors(values, data), data)
     ratio = {"vpvs": values["vpvs"]} if data.log_vs is None else {}
     return {
         **ratio,
+        **shared,
         "tau": values["tau"],
         **(
             {}

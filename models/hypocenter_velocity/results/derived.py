@@ -21,6 +21,7 @@ from ..data.arrays import indices
 from ..data.dataset import DATA
 from ..model import DIRECTIONS, arrival_distribution
 from ..physics.arrivals import expected_arrivals
+from ..profiles import by_pick, pick_log_likelihood, shares_without
 
 __all__ = ["OUTLIER_PROBABILITY", "complete"]
 
@@ -45,21 +46,27 @@ def complete(dataset, *, pick_draws=1000):
     def groups(posterior, arrays, key):
         chains = posterior["x"].shape[0]
         kept, flat = some_draws(posterior, pick_draws)
-        terms, error, scale = _of_draws(flat, arrays)
-        order = np.argsort(arrays.place)[: dataset.sizes["pick"]]
-        terms, error, scale = (np.asarray(values)[:, order] for values in (terms, error, scale))
-        of_picks = {"units": "1", "long_name": "log likelihood of the pick"}
+        of_picks = _of_draws(flat, arrays)
+        order = np.argsort(by_pick(arrays.place, arrays)[0])[: dataset.sizes["pick"]]
+        terms, share, error, scale = (np.asarray(values)[..., order] for values in of_picks)
+        described_terms = described("1", "log likelihood of the pick")
         leading = {"chain": np.arange(chains), "draw": kept}
         named = picks_named(dataset)
         likelihood = xr.Dataset(
-            {"term": (("chain", "draw", "pick"), terms.reshape(chains, len(kept), -1), of_picks)},
+            {
+                "term": (
+                    ("chain", "draw", "pick"),
+                    terms.reshape(chains, len(kept), -1),
+                    described_terms,
+                )
+            },
             coords=leading,
         )
         nu = arrays.degrees_of_freedom
         return {
             "posterior": xr.Dataset(coords=labels(dataset)),
             "locations": locations(posterior, dataset),
-            "picks": picks(terms, error, scale, nu).assign_coords(named),
+            "picks": picks(terms, share, error, scale, nu).assign_coords(named),
             "log_likelihood": likelihood.assign_coords(named),
             "observed_data": dataset[[n for n in DATA.variables if dataset[n].dims == ("pick",)]],
             "constant_data": dataset[[n for n in DATA.variables if dataset[n].dims != ("pick",)]],
@@ -70,12 +77,16 @@ def complete(dataset, *, pick_draws=1000):
 
 @jax.jit
 def _of_draws(values, data):
-    """Return log likelihood, observed less expected arrival and its scale, (draw, pick)."""
+    """Return what `picks` takes, of all draws."""
 
     def of_one(values):
         expected = expected_arrivals(values, data)
         arrival = arrival_distribution(expected, values["sigma"], data)
-        return arrival.log_prob(data.time), data.time - expected, arrival.scale
+        fit = arrival.log_prob(data.time)
+        terms = pick_log_likelihood(fit, values, data)
+        share = jnp.exp(shares_without(fit, values, data))
+        error = by_pick(data.time - expected, data)
+        return terms, share, error, by_pick(arrival.scale, data)[0]
 
     return jax.lax.map(of_one, jax.tree.map(jnp.asarray, values))
 
@@ -127,23 +138,27 @@ def hypocentres(mean, covariance, dataset):
     )
 
 
-def picks(terms, error, scale, degrees_of_freedom):
+def picks(terms, share, error, scale, degrees_of_freedom):
     """Return residuals of all picks, and how probable each is, given all others.
 
     Parameters
     ----------
-    terms, error, scale : (draw, pick)
-        Log likelihood, observed less expected arrival (s) and its scale (s).
+    terms, scale : (draw, pick)
+        Log likelihood and scale of the error (s).
+    share, error : (draw, profile, pick)
+        Probability of each velocity profile without the pick, and observed less expected arrival
+        (s).
     degrees_of_freedom : number or None
         Of Student's t; None for normal errors.
     """
     log_weights, k = array_stats.psislw(terms.T, axis=-1)
     weights = np.exp(np.asarray(log_weights))
     weights /= weights.sum(axis=1, keepdims=True)
-    z = error / scale
+    z = error / scale[:, None]
     below = ndtr(z) if degrees_of_freedom is None else stdtr(float(degrees_of_freedom), z)
-    below = (weights * below.T).sum(axis=1)
+    below = (weights * (share * below).sum(axis=1).T).sum(axis=1)
     probability = np.clip(2 * np.minimum(below, 1 - below), 0, 1)
+    error = (share * error).sum(axis=1)
     found = {
         "residual": (error.mean(axis=0), "s", "observed less expected arrival, mean"),
         "residual_sd": (error.std(axis=0), "s", "standard deviation of the expected arrival"),

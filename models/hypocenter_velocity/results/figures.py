@@ -43,7 +43,8 @@ def velocities(result):
     """Draw the velocities of P and S by depth, and the depths of the sources.
 
     Lines: medians; bands: 50 % and 90 % of the draws; dashed: reference velocities, around which
-    the prior lies. Dots: depths of the hypocentres, that is where velocities can be known.
+    the prior lies. Of two profiles the faster one is drawn with a broken line. Dots: depths of the
+    hypocentres, that is where velocities can be known.
     """
     posterior, constant = result["posterior"], result["constant_data"]
     top = constant["top"].to_numpy()
@@ -54,13 +55,14 @@ def velocities(result):
     lowest = max(top[-1], depth.max())
     bottom = lowest + BELOW_LOWEST * (lowest - top[0])
     edges = np.append(top, bottom)
+    y = step_depth(edges)
     for name, colour in (("vp", BLUE), ("vs", VERMILION)):
-        draws = posterior[name].stack(sample=("chain", "draw")).transpose("layer", "sample")
-        low, lower, upper, high = (step(q) for q in np.quantile(draws, BAND, axis=1))
-        y = step_depth(edges)
-        panel.fill_betweenx(y, low, high, color=colour, alpha=0.2, linewidth=0)
-        panel.fill_betweenx(y, lower, upper, color=colour, alpha=0.35, linewidth=0)
-        panel.plot(step(np.median(draws, axis=1)), y, color=colour, label=name)
+        for k, draws in enumerate(of_profiles(posterior, name)):
+            low, lower, upper, high = (step(q) for q in np.quantile(draws, BAND, axis=1))
+            panel.fill_betweenx(y, low, high, color=colour, alpha=0.2, linewidth=0)
+            panel.fill_betweenx(y, lower, upper, color=colour, alpha=0.35, linewidth=0)
+            style, label = (("-", name), ("-.", f"{name}, faster profile"))[k]
+            panel.plot(step(np.median(draws, axis=1)), y, style, color=colour, label=label)
         reference = constant[name].to_numpy()
         if np.isfinite(reference).all():
             panel.plot(step(reference), y, "--", color=GREY, linewidth=0.9)
@@ -69,6 +71,19 @@ def velocities(result):
     sources.plot(np.linspace(0, 1, len(depth)), depth, ".", color=INK, markersize=3)
     sources.set(xlabel="sources", xticks=[])
     return figure
+
+
+def of_profiles(posterior, name):
+    """Return the draws of ``vp`` or ``vs`` of one or two profiles, each (layer, sample)."""
+    several = f"profile_{name}"
+    if several not in posterior:
+        return [flattened(posterior[name], "layer")]
+    return list(flattened(posterior[several], "profile", "layer"))
+
+
+def flattened(draws, *dims):
+    """Return draws with these dimensions and all draws last."""
+    return draws.stack(sample=("chain", "draw")).transpose(*dims, "sample").to_numpy()
 
 
 def step(values):
@@ -155,14 +170,23 @@ def station_terms(result):
     """Draw the delays of P and S at every station on a map.
 
     Colour: posterior mean; size: how many standard deviations it is from zero. Small pale dots are
-    stations of which the data say nothing.
+    stations of which the data say nothing. Of two velocity profiles the last map shows how probable
+    the faster one is.
     """
     terms = result["posterior"]["station_term"]
     mean, sd = terms.mean(("chain", "draw")), terms.std(("chain", "draw"))
     constant = result["constant_data"]
     x, y = constant["station_x"].to_numpy(), constant["station_y"].to_numpy()
     largest = float(np.abs(mean).max())
-    figure, panels = new_figure(1, 2, (9.0, 4.2))
+    two = "station_profile" in result["posterior"]
+    figure, panels = new_figure(1, 2 + two, (9.0 + 4.5 * two, 4.2))
+    if two:
+        faster = result["posterior"]["station_profile"].mean(("chain", "draw"))
+        dots = panels[-1].scatter(x, y, 60, faster, cmap="cividis", vmin=0, vmax=1)
+        panels[-1].set(xlabel="x (km)", ylabel="y (km)", title="profile")
+        panels[-1].set_aspect("equal", "datalim")
+        figure.colorbar(dots, ax=panels[-1], label="probability of the faster one", shrink=0.8)
+    panels = panels[: len(PHASES)]
     for panel, phase in zip(panels, PHASES, strict=True):
         delay, error = mean.sel(phase=phase).to_numpy(), sd.sel(phase=phase).to_numpy()
         size = 15 + 25 * np.minimum(np.abs(delay) / error, 5)

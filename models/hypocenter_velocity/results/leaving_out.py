@@ -6,13 +6,14 @@ from bayesquake.model.capabilities import Folds
 
 from ..model import arrival_distribution
 from ..physics.arrivals import by_event, expected_arrivals
+from ..profiles import by_pick, pick_log_likelihood
 
 __all__ = ["FOLDS"]
 
 
 def count(arrays):
     """Return the number of folds; those of padding say nothing."""
-    return len(arrays.time)
+    return len(arrays.time) // len(arrays.sign)
 
 
 def without(arrays, fold):
@@ -24,11 +25,14 @@ def without(arrays, fold):
 
 
 def terms(values, arrays):
-    """Return the log likelihood of every pick in the order of the data set, (fold,)."""
+    """Return the log likelihood of every pick in the order of the data set, (fold,).
+
+    Of two velocity profiles it is that given all other picks, which tell of the station's profile.
+    """
     expected = expected_arrivals(values, arrays)
     fit = arrival_distribution(expected, values["sigma"], arrays).log_prob(arrays.time)
-    fit = jnp.where(arrays.mask, fit, 0.0)
-    return jnp.zeros_like(fit).at[arrays.place].set(fit)
+    of_picks = pick_log_likelihood(fit, values, arrays)
+    return jnp.zeros_like(of_picks).at[by_pick(arrays.place, arrays)[0]].set(of_picks)
 
 
 FOLDS = Folds(count, without, terms)
