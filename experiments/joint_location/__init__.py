@@ -1,9 +1,10 @@
 """Hypocentres with and without velocities and station terms, of the Calaveras fault and simulated.
 
 `reproduce` runs every entry: locations beside those of NonLinLoc, the joint posterior of the
-Calaveras fault with the shift of depths that station terms bring, wrong picks under Student's t and
-normal errors, and the cost of ten thousand locations. The settings are in ``config.toml``, what was
-found in ``README.md``.
+Calaveras fault with the shift of depths that station terms bring, two velocity profiles fitted as
+such and as one, what few events say of velocities, wrong picks under Student's t and normal errors,
+and the cost of ten thousand locations. The settings are in ``config.toml``, what was found in
+``README.md``.
 
 References
 ----------

@@ -330,7 +330,7 @@ def test_moves_keep_the_prior_where_nothing_is_picked():
     priors = {**PRIORS, "vpvs": wide.distribution()}
     plain = target_of_arrays(PLAIN, arrays, {"vpvs": wide})
     draws = jax.vmap(plain.prior_draw, (0, None))(
-        jax.random.split(jax.random.key(1), 4000), plain.data
+        jax.random.split(jax.random.key(1), 2000), plain.data
     )
     fields = {name: jnp.asarray(x) for name, x in draws.items()}
 
@@ -340,9 +340,9 @@ def test_moves_keep_the_prior_where_nothing_is_picked():
         def one(values, key):
             return {**values, **MOVES.step(key, values, blind, priors)}, None
 
-        return jax.lax.scan(one, values, jax.random.split(key, 10))[0]
+        return jax.lax.scan(one, values, jax.random.split(key, 6))[0]
 
-    after = moved(jax.random.split(jax.random.key(2), 4000), fields)
+    after = moved(jax.random.split(jax.random.key(2), 2000), fields)
     assert np.mean(np.asarray(after["vpvs"]) != np.asarray(fields["vpvs"])) > 0.5
     laws = {
         "vpvs": stats.lognorm(0.4, scale=1.73),
@@ -356,7 +356,7 @@ def test_moves_keep_the_prior_where_nothing_is_picked():
     }
     after = after | {f"{name}_shift": shift for name, shift in sources.items()}
     for name, law in laws.items():
-        for column in np.asarray(after[name]).reshape(4000, -1).T:
+        for column in np.asarray(after[name]).reshape(2000, -1).T:
             assert stats.kstest(column, law.cdf).pvalue > 1e-4, name
 
 

@@ -7,22 +7,25 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from scipy import stats
 from scipy.special import logsumexp
 
 import bayesquake as bq
-from bayesquake.models.hypocenter_velocity.model import arrival_distribution, event_log_density
+from bayesquake.models.hypocenter_velocity.model import (
+    arrival_distribution,
+    event_log_density,
+    placed,
+)
 from bayesquake.models.hypocenter_velocity.moves import drawn_profiles
 from bayesquake.models.hypocenter_velocity.physics.arrivals import by_event, expected_arrivals
 from bayesquake.models.hypocenter_velocity.physics.precision import joint, precision, split
 from bayesquake.models.hypocenter_velocity.profiles import by_pick, probable, right_of_line
+from bayesquake.models.hypocenter_velocity.simulation import offsets
 from bayesquake.models.hypocenter_velocity.velocities import velocities
 from bayesquake.targets.target import target_of_arrays
 
 MODEL = bq.load_model("hypocenter_velocity")
 PLAIN = dataclasses.replace(MODEL, coordinates=None, moves=None)
 PRIORS = {name: prior.distribution() for name, prior in MODEL.priors.items()}
-AZIMUTH = 30.0
 TOPS = np.array([0.0, 3.0, 8.0, 16.0, 28.0])
 
 
@@ -167,24 +170,27 @@ def test_the_precision_of_known_labels_is_that_of_gauss_and_newton():
     )
 
 
-def test_the_search_tells_on_which_side_of_a_line_the_stations_are():
-    truth, dataset = simulated(
-        seed=4,
-        events=20,
-        stations=14,
-        parameters={"contrast": 0.06, "tau": 0.1, "spread": 0.5, "log_vp_change": 0.0},
-        dividing_azimuth=AZIMUTH,
-    )
-    target = bq.target(MODEL, dataset, profiles=2)
-    mode = target.constrain(np.zeros(target.dim), target.data)
-    faster = np.asarray(right_of_line(np.deg2rad(AZIMUTH), target.data.arrays))
-    right = np.where(faster, mode["station_profile"], 1 - mode["station_profile"])
-    assert (right > 0.5).mean() > 0.85
-    assert float(mode["contrast"]) == pytest.approx(float(truth["contrast"]), abs=0.03)
-
-
-def test_stations_see_profiles_in_the_given_share():
-    law = stats.binom(1000, 0.3)
-    _, dataset = simulated(seed=1, events=1, stations=1000, parameters={"profile_share": 0.3})
-    assert dataset.sizes["station"] == 1000
-    assert law.ppf(1e-6) < 300 < law.ppf(1 - 1e-6)
+def test_a_line_parts_the_stations_of_a_simulation():
+    """Arrivals of each side are those of its profile alone."""
+    design = {"events": 3, "stations": 12, "dividing_azimuth": 30.0}
+    quiet = {"sigma": [1e-6, 1e-6], "tau": 1e-9, "contrast": 0.05}
+    truth, dataset = simulated(parameters=quiet, **design)
+    data = MODEL.prepare(dataset, profiles=2)
+    faster = np.asarray(right_of_line(np.deg2rad(30.0), data))
+    x, y = (dataset[f"station_{axis}"].to_numpy() for axis in ("x", "y"))
+    across = np.cos(np.deg2rad(30.0)) * (x - x.mean()) - np.sin(np.deg2rad(30.0)) * (y - y.mean())
+    assert np.array_equal(faster, across > 0)
+    values = {**truth, **offsets(truth, data)}
+    place = placed(values, data)
+    times = {
+        "origin_time": data.centre[3] + data.width[3] * truth["origin_time_shift"],
+        "station_term": jnp.zeros((2, 12)),
+        "vpvs": truth["vpvs"],
+    }
+    expected = expected_arrivals({**place, **times, **velocities(truth, data)}, data)
+    of_profile = np.asarray(by_pick(expected, data))
+    station, time, there = (by_pick(a, data)[0] for a in (data.station, data.time, data.mask))
+    chosen = np.where(faster[station], of_profile[1], of_profile[0])
+    other = np.where(faster[station], of_profile[0], of_profile[1])
+    assert np.abs(chosen - time)[there].max() < 1e-4
+    assert np.abs(other - time)[there].min() > 1e-4
