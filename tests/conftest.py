@@ -30,7 +30,7 @@ os.environ["BAYESQUAKE_MODELS"] = str(Path(__file__).parent / "models")
 settings.register_profile("shared cores", deadline=None)
 settings.load_profile("shared cores")
 
-MOST_MAPS = 20_000
+MOST_MAPS = 10_000
 """Memory maps above which compiled programs, each of several maps, are dropped: Linux allows a
 process 65,530."""
 

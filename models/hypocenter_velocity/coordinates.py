@@ -64,7 +64,7 @@ def recommended(data):
     """Return the driver that suits the data, and its settings."""
     unknowns = 4 * data.centre.shape[-1] + 2 * len(data.station_x) + len(data.tops)
     metric = "low_rank" if unknowns <= MOST_UNKNOWNS_OF_LOW_RANK else "diagonal"
-    few = len(data.time) < PICKS_OF_A_ROUND_POSTERIOR
+    few = data.picks < PICKS_OF_A_ROUND_POSTERIOR
     lengths = {"warmup": 1000, "max_tree_depth": 8} if few else {"warmup": 500, "max_tree_depth": 4}
     return {"driver": "nuts", "metric": metric, **lengths}
 

@@ -98,7 +98,9 @@ def searched(base, data, priors):
             )
             position = all_at_once(base, position, tilt, blurred, priors)
             position, arrow = scales(base, position, blurred, priors)
-            return (position, probable_profiles(base, position, blurred), arrow), None
+            if len(data.sign) > 1:
+                member = probable_profiles(base, position, blurred)
+            return (position, member, arrow), None
 
         position = start(base, events, data, priors)
         shapes = jax.eval_shape(lambda position: precision(base, position, data, priors), position)
@@ -127,7 +129,7 @@ def starts(data):
     Others lie all at one depth or are moved at random. The fewer picks, the more modes there are,
     and the less a search costs.
     """
-    count = int(np.clip(PICKS_OF_ONE_START / len(data.time), 1, MOST_STARTS))
+    count = int(np.clip(PICKS_OF_ONE_START / data.picks, 1, MOST_STARTS))
     depths = depth_coordinate(np.array(COMMON_DEPTHS_KM), 0.0)
     begun = [
         data.start,

@@ -10,7 +10,7 @@ from bayesquake.errors import OptionError, SimulationError
 from bayesquake.io.datasets import labelled
 from bayesquake.model.options import any_of, count, each, instance, number, takes
 
-from .data.arrays import OPTIONS, prepare
+from .data.arrays import OPTIONS, order_of, prepare
 from .data.dataset import DATA, FEWEST_PICKS
 from .model import DIRECTIONS, arrival_distribution, placed, population
 from .physics.arrivals import REFERENCE_VPVS, expected_arrivals
@@ -76,7 +76,8 @@ def draw(
     ----------
     key : jax.random.key
     values : mapping
-        Of the parameters with priors; station terms are drawn, unless they are among them.
+        Of the parameters with priors; station terms are drawn, unless they are among them. Stations
+        have the faster profile with their ``station_profile`` or, without it, with the share.
     events, stations : int
     tops, vp : sequence of float
         Tops (km) and reference velocities (km/s) of the layers.
@@ -124,7 +125,7 @@ def draw(
     place = placed(offsets(values, data), data)
     if random and data.population is not None:
         observed = observed.assign(preliminary(key_preliminary, place, observed))
-        data = prepare(observed, **options)
+        data = data._replace(order=order_of(observed))
     speed = {"vpvs": values.get("vpvs"), **velocities(of_priors(values, data), data)}
     terms = values.get("station_term", station_terms(key_terms, values["tau"], data))
     times = {
@@ -205,7 +206,8 @@ def seen_profiles(key, values, data, dividing_azimuth):
     if len(data.sign) == 1:
         return np.zeros(len(data.station_x), int)
     if dividing_azimuth is None:
-        faster = jax.random.bernoulli(key, values["profile_share"], data.station_x.shape)
+        probability = values.get("station_profile", values["profile_share"])
+        faster = jax.random.bernoulli(key, probability, data.station_x.shape)
     else:
         faster = right_of_line(np.deg2rad(dividing_azimuth), data)
     return np.asarray(faster).astype(int)

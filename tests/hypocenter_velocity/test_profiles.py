@@ -7,9 +7,12 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+import xarray as xr
 from scipy.special import logsumexp
 
 import bayesquake as bq
+from bayesquake.errors import OptionError
+from bayesquake.models.hypocenter_velocity import held_at
 from bayesquake.models.hypocenter_velocity.model import (
     arrival_distribution,
     event_log_density,
@@ -194,3 +197,29 @@ def test_a_line_parts_the_stations_of_a_simulation():
     other = np.where(faster[station], of_profile[0], of_profile[1])
     assert np.abs(chosen - time)[there].max() < 1e-4
     assert np.abs(other - time)[there].min() > 1e-4
+
+
+def test_sources_at_the_top_of_the_layers_order_profiles_too():
+    _, dataset = simulated()
+    data = MODEL.prepare(dataset.assign(depth=0 * dataset["depth"]), profiles=2)
+    assert np.array_equal(data.order, [1, 0, 0, 0, 0])
+
+
+def test_replicates_see_the_profiles_of_the_draw():
+    _, dataset = simulated(parameters={"sigma": [1e-6, 1e-6]})
+    target = target_of_arrays(PLAIN, MODEL.prepare(dataset, profiles=2))
+    faster = np.array([0.0, 1.0, 1.0, 0.0, 1.0])
+    quiet = {**target.prior_draw(jax.random.key(4), target.data), "sigma": np.full(2, 1e-6)}
+    draw = {**quiet, "station_profile": faster}
+    replica = MODEL.replicate(jax.random.key(1), draw, dataset, profiles=2)
+    expected = by_pick(expected_arrivals(draw, target.data), target.data)
+    data = target.data
+    station, place, there = (by_pick(a, data)[0] for a in (data.station, data.place, data.mask))
+    seen = np.where(faster[station] == 1, expected[1], expected[0])
+    assert np.abs(replica["time"].to_numpy()[place[there]] - seen[there]).max() < 1e-4
+
+
+def test_locations_refuse_the_two_profiles_of_a_posterior():
+    two = xr.Dataset({"profile_vp": (("profile", "layer"), np.ones((2, 3)))})
+    with pytest.raises(OptionError, match="profiles=1"):
+        held_at(xr.DataTree.from_dict({"posterior": two}), None)

@@ -9,11 +9,11 @@ from bayesquake.io.datasets import prepared
 from bayesquake.model.options import count, one_of, takes
 
 from ..errors import ModelError
-from ..physics.arrivals import TYPICAL_ERROR_S, depth_coordinate
+from ..physics.arrivals import SHALLOWEST_KM, TYPICAL_ERROR_S, depth_coordinate
 from ..velocities import bends_between
 from .dataset import DATA
 
-__all__ = ["OPTIONS", "PickArrays", "indices", "prepare"]
+__all__ = ["OPTIONS", "PickArrays", "indices", "order_of", "prepare"]
 
 PADDED_PICKS = 128
 """Picks and paths are padded to a multiple of this."""
@@ -130,6 +130,11 @@ class PickArrays(NamedTuple):
     velocity_move: Any
 
     @property
+    def picks(self):
+        """Number of picks with their padding, without copies."""
+        return len(self.time) // len(self.sign)
+
+    @property
     def event(self):
         """Event of every pick, (pick,)."""
         return self.path_event[self.path]
@@ -230,7 +235,7 @@ def prepare(
         start=(preliminary - centre) / width[:, None],
         population=np.asarray(1.0) if event_prior == "population" else None,
         sign=np.zeros(1) if profiles == 1 else np.array([-1.0, 1.0]),
-        order=shares_of_layers(tops, values(dataset, "depth")),
+        order=order_of(dataset),
         member=np.full((profiles, dataset.sizes["station"]), 1 / profiles),
         known=None,
         bends=bends_between(tops) if velocity_prior == "kink" else None,
@@ -286,9 +291,12 @@ def copied(picks, profiles):
     return {**copies, **of_paths, "profile": profile}
 
 
-def shares_of_layers(tops, depth):
-    """Return the share of each layer, (layer,), in what lies above depths, (event,), km."""
-    above = np.clip(depth[:, None] - tops, 0.0, np.append(np.diff(tops), np.inf)).sum(axis=0)
+def order_of(dataset):
+    """Return the share of each layer, (layer,), in what lies above preliminary hypocentres."""
+    tops, depth = values(dataset, "top"), values(dataset, "depth")
+    thickness = np.append(np.diff(tops), np.inf)
+    deep = np.maximum(depth, tops[0] + SHALLOWEST_KM)[:, None]
+    above = np.clip(deep - tops, 0.0, thickness).sum(axis=0)
     return above / above.sum()
 
 

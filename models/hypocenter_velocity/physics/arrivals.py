@@ -27,6 +27,7 @@ from ..profiles import of_profiles
 
 __all__ = [
     "REFERENCE_VPVS",
+    "SHALLOWEST_KM",
     "TYPICAL_ERROR_S",
     "by_event",
     "depth_coordinate",
@@ -109,7 +110,7 @@ def station_delays(values):
     terms = values["station_term"]
     if "mean_s_delay" not in values:
         return terms
-    return terms.at[1].add(values["mean_s_delay"])
+    return jnp.asarray(terms).at[1].add(values["mean_s_delay"])
 
 
 def expected_arrivals(values, data):

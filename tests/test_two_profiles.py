@@ -1,0 +1,38 @@
+"""Two entries of the experiment `joint_location`: two velocity profiles, and few events."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from bayesquake.experiments.joint_location import reproduce
+
+
+@pytest.fixture(scope="module")
+def parted(tmp_path_factory):
+    out = tmp_path_factory.mktemp("two_profiles")
+    reproduce(out, quick=True, entries=["two_profiles"])
+    return out / "two_profiles"
+
+
+def test_stations_have_the_profile_of_their_side(parted):
+    stations = pd.read_csv(parted / "stations.csv")
+    right = np.where(stations["east"], stations["probability"], 1 - stations["probability"])
+    assert (right > 0.5).mean() >= 0.9
+    assert (parted / "velocities.png").is_file()
+
+
+def test_one_profile_moves_sources_and_foretells_picks_worse(parted):
+    table = pd.read_csv(parted / "profiles.csv", index_col="profiles")
+    assert abs(table.loc[1, "x_bias_km"]) > 0.5
+    assert abs(table.loc[2, "x_bias_km"]) < 0.2
+    assert table.loc[1, "elpd"] < table.loc[2, "elpd"]
+    assert table.loc[2, "tau_s"] < table.loc[1, "tau_s"] / 4
+
+
+def test_few_events_say_little_of_velocities(shared_data, tmp_path):
+    if not (shared_data / "tomography" / "hayward16" / "El16.pha").is_file():
+        pytest.skip("hayward16 is absent from shared/data/tomography")
+    reproduce(tmp_path, quick=True, entries=["hayward"])
+    table = pd.read_csv(tmp_path / "hayward" / "velocities.csv")
+    assert table["sd_over_prior"].max() > 0.3
+    assert table["vp"].between(4, 8).all()
