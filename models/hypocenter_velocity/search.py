@@ -17,13 +17,7 @@ from numpyro.distributions import biject_to
 
 from bayesquake.inference.kernels.newton import automatic_slopes, newton_mode
 
-from .model import (
-    EVENT_SITES,
-    arrival_distribution,
-    event_log_density,
-    placed,
-    population,
-)
+from .model import EVENT_SITES, arrival_distribution, event_log_density, placed, population
 from .physics.arrivals import TYPICAL_ERROR_S, by_event, depth_coordinate, expected_arrivals
 from .physics.arrow import damped, log_determinant, rooted, solved, trace_of_quotient, variances
 from .physics.precision import event_precision, joint, log_prior, precision, split
@@ -109,18 +103,20 @@ def searched(base, data, priors):
         (position, _, arrow), _ = jax.lax.scan(one_round, carry, jnp.array(BLUR))
         return position, arrow, evidence_at(base, position, arrow, data)
 
-    events, member = starts(data), data.member[None]
-    if len(data.sign) > 1:
-        member = split_by_lines(LINES, data)
-        events = jnp.resize(events, (LINES, *events.shape[1:]))
-    else:
-        member = jnp.resize(member, (len(events), *member.shape[1:]))
+    events = starts(data)
+    member = data.member[None] if len(data.sign) == 1 else split_by_lines(LINES, data)
+    count = max(len(events), len(member))
     # A straight slope leads astray where H flattens out: half of the searches go without it.
-    tilted = jnp.repeat(jnp.array([True, False]), len(events))
-    twice = jnp.concatenate([events, events]), jnp.concatenate([member, member]), tilted
+    tilted = jnp.repeat(jnp.array([True, False]), count)
+    twice = *(repeated(repeated(x, count), 2 * count) for x in (events, member)), tilted
     positions, arrows, evidence = jax.lax.map(from_start, twice)
     best = jnp.argmax(evidence)
     return jax.tree.map(lambda leaf: leaf[best], (positions, arrows))
+
+
+def repeated(rows, count):
+    """Return so many rows of an array, all of them in turn."""
+    return jnp.resize(rows, (count, *rows.shape[1:]))
 
 
 def starts(data):

@@ -15,9 +15,9 @@ from .data.dataset import DATA, FEWEST_PICKS
 from .model import DIRECTIONS, arrival_distribution, placed, population
 from .physics.arrivals import REFERENCE_VPVS, expected_arrivals
 from .profiles import by_pick, right_of_line
-from .velocities import of_priors, velocities
+from .velocities import velocities
 
-__all__ = ["design_of", "draw", "lengths", "offsets"]
+__all__ = ["design_of", "draw", "lengths", "of_shifts", "offsets"]
 
 TOPS, VP = (0.0, 3.0, 8.0, 16.0, 28.0), (4.8, 5.6, 6.0, 6.5, 7.5)
 """Layers of a crust: tops (km) and velocities of P (km/s)."""
@@ -126,15 +126,10 @@ def draw(
     if random and data.population is not None:
         observed = observed.assign(preliminary(key_preliminary, place, observed))
         data = data._replace(order=order_of(observed))
-    speed = {"vpvs": values.get("vpvs"), **velocities(of_priors(values, data), data)}
+    whole = of_shifts(values, data)
     terms = values.get("station_term", station_terms(key_terms, values["tau"], data))
-    times = {
-        "origin_time": data.centre[3] + data.width[3] * values["origin_time_shift"],
-        "station_term": jnp.asarray(terms),
-    }
-    if data.s_delay is not None:
-        times["mean_s_delay"] = values["mean_s_delay_shift"] * values["tau"]
-    expected = by_pick(expected_arrivals({**place, **speed, **times}, data), data)
+    whole |= {**place, **velocities(whole, data), "station_term": jnp.asarray(terms)}
+    expected = by_pick(expected_arrivals(whole, data), data)
     label = seen_profiles(jax.random.fold_in(key, 4), values, data, dividing_azimuth)
     expected = jnp.take_along_axis(expected, label[by_pick(data.station, data)[:1]], axis=0)
     arrival = arrival_distribution(
@@ -159,6 +154,17 @@ def offsets(values, data):
         + sources.spread[k] * jnp.asarray(values[f"{name}_shift"])
         for k, name in enumerate(DIRECTIONS)
     }
+
+
+def of_shifts(values, data):
+    """Return values of parameters with priors, and what their shifts are in their units."""
+    origin_time = data.centre[3] + data.width[3] * values["origin_time_shift"]
+    made = {**values, **offsets(values, data), "origin_time": origin_time}
+    if data.bends is not None:
+        made["bend"] = jnp.asarray(values["bend_shift"]) * values["bend_spread"]
+    if data.s_delay is not None:
+        made["mean_s_delay"] = values["mean_s_delay_shift"] * values["tau"]
+    return made
 
 
 def design_of(

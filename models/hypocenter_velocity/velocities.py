@@ -24,7 +24,7 @@ import jax.numpy as jnp
 import numpy as np
 import numpyro.distributions as dist
 
-__all__ = ["VELOCITY_SITES", "Bends", "bends_between", "of_priors", "velocities", "velocity_priors"]
+__all__ = ["VELOCITY_SITES", "Bends", "bends_between", "velocities", "velocity_priors"]
 
 VELOCITY_SITES = (
     "log_vp_change",
@@ -114,10 +114,3 @@ def velocities(values, data):
     deviation = values["layer_contrast"] - data.order @ values["layer_contrast"]
     ratio = jnp.exp(data.sign[:, None] * (values["contrast"] + deviation))
     return {"vp": vp, "vs": vs, "profile_vp": ratio * vp, "profile_vs": ratio * vs}
-
-
-def of_priors(values, data):
-    """Return values of parameters with priors, and the bends (bend,) of their shifts."""
-    if data.bends is None:
-        return values
-    return {**values, "bend": jnp.asarray(values["bend_shift"]) * values["bend_spread"]}

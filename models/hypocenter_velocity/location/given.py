@@ -2,7 +2,11 @@
 
 import json
 
+import numpy as np
+
 from bayesquake.errors import OptionError
+
+from ..physics.arrivals import station_delays
 
 __all__ = ["held_at"]
 
@@ -34,13 +38,13 @@ def held_at(result, dataset):
         raise OptionError(
             "locate takes one velocity profile and this result has two; fit with profiles=1"
         )
-    mean = posterior.mean(("chain", "draw"))
+    names = ["vp", "vs", "station_term", "mean_s_delay", "sigma"]
+    mean = posterior[[name for name in names if name in posterior]].mean(("chain", "draw"))
     known = result["constant_data"].to_dataset()
     layers = {name: known[name].copy(data=mean[name].to_numpy()) for name in ("vp", "vs")}
     held = dataset.drop_dims("layer").assign({"top": known["top"], **layers})
-    terms = mean["station_term"]
-    if "mean_s_delay" in mean:
-        terms = terms + mean["mean_s_delay"] * (terms["phase"] == "S")
+    delays = station_delays({name: values.to_numpy() for name, values in mean.items()})
+    terms = mean["station_term"].copy(data=np.asarray(delays))
     terms = terms.reindex(station=dataset["station"].to_numpy(), fill_value=0.0)
     given = json.loads(result.attrs["configuration"])["options"]
     options = {name: given[name] for name in ("errors", "pick_errors") if name in given}

@@ -1,8 +1,8 @@
 """The scalars whose ranks and coverage are checked."""
 
 from ..model import DIRECTIONS, placed
-from ..simulation import offsets
-from ..velocities import of_priors, velocities
+from ..simulation import of_shifts
+from ..velocities import velocities
 
 __all__ = ["calibrated"]
 
@@ -19,14 +19,13 @@ def calibrated(values, data):
         Of the parameters with priors at least.
     data : data.arrays.PickArrays
     """
-    place = placed(offsets(values, data), data) | {
-        "origin_time": data.centre[3] + data.width[3] * values["origin_time_shift"]
-    }
+    values = of_shifts(values, data)
+    place = placed(values, data) | {"origin_time": values["origin_time"]}
     ranked = range(min(EVENTS, data.centre.shape[-1]))
     names = ("vp",) if data.log_vs is None else ("vp", "vs")
     two = len(data.sign) > 1
     shared = {name: values[name] for name in (("contrast", "profile_share") if two else ())}
-    speed = velocities(of_priors(values, data), data)
+    speed = velocities(values, data)
     ratio = {"vpvs": values["vpvs"]} if data.log_vs is None else {}
     return {
         **ratio,
@@ -38,11 +37,7 @@ def calibrated(values, data):
             else {f"spread[{name}]": values["spread"][k] for k, name in enumerate(DIRECTIONS)}
         ),
         **({} if data.bends is None else {"bend_spread": values["bend_spread"]}),
-        **(
-            {}
-            if data.s_delay is None
-            else {"mean_s_delay": values["mean_s_delay_shift"] * values["tau"]}
-        ),
+        **({} if data.s_delay is None else {"mean_s_delay": values["mean_s_delay"]}),
         **{f"sigma[{phase}]": values["sigma"][k] for k, phase in enumerate("PS")},
         **{f"{name}[{k}]": speed[name][k] for name in names for k in range(len(data.tops))},
         **{f"{name}[{i}]": place[name][i] for name in place for i in ranked},
