@@ -117,6 +117,18 @@ def test_written_grids_are_read_back_without_their_padding(tmp_path, grid):
     xr.testing.assert_allclose(read_velocity_grid(path), grid, rtol=1e-12)
 
 
+def test_x_of_a_file_points_west_and_that_of_a_grid_east(tmp_path):
+    rows = "5 6\n5 6\n" * 2
+    text = f"1.0 2 2 2 1\n-1 3\n0 1\n0 1\n0 0 0\n0 0 0\n{rows}"
+    path = written(tmp_path, "grid.vel", text)
+    grid = read_velocity_grid(path, centre=(-120.5, 36.0), rotation=-139.2)
+    assert grid["x"].to_numpy().tolist() == [-3, 1]
+    assert (grid["vp"].sel(node_x=0) == 6).all()
+    assert [grid.attrs[name] for name in GRID.attributes] == [-120.5, 36.0, -139.2]
+    with pytest.raises(OptionError, match="rotation"):
+        read_velocity_grid(path, rotation=400.0)
+
+
 @pytest.mark.parametrize(
     ("text", "reason"),
     [

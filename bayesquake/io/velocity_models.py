@@ -8,7 +8,8 @@ Convention: depths are in km, positive downward, and velocities in km/s. Files o
   a step.
 
 Vs = 0 leaves S to the ratio Vp/Vs. Velocities that change within a layer are cut into layers of
-constant velocity. Grids are those of SIMULPS.
+constant velocity. Grids are those of SIMULPS, whose x points west before its axes are turned; a
+data set has x to the east, and says how its axes are turned.
 
 References
 ----------
@@ -28,7 +29,7 @@ from bayesquake.errors import DatasetError
 from bayesquake.io.datasets import Schema, Variable, checked, labelled, reader
 from bayesquake.io.files import replace_when_complete
 from bayesquake.io.tables import LineError, TextFormat, numbers_of, text_lines, words_of
-from bayesquake.model.options import number, takes
+from bayesquake.model.options import any_of, each, number, takes
 
 __all__ = [
     "GRID",
@@ -98,16 +99,26 @@ LAYERS = Schema(
     require=require_increasing_tops,
 )
 
+LONGITUDE = number("degrees_east", at_least=-180, at_most=360, missing=True)
+LATITUDE = number("degrees_north", at_least=-90, at_most=90, missing=True)
+ROTATION = number("degrees counterclockwise", at_least=-360, at_most=360)
+
 GRID = Schema(
     {
-        "x": Variable("km", "distance east", ("node_x",)),
-        "y": Variable("km", "distance north", ("node_y",)),
+        "x": Variable("km", "distance along the first axis, east if not turned", ("node_x",)),
+        "y": Variable("km", "distance along the second axis, north if not turned", ("node_y",)),
         "z": Variable("km", "depth", ("node_z",)),
         "vp": velocity("P", ("node_x", "node_y", "node_z")),
         "vs": velocity(
             "S, NaN where it is not known", ("node_x", "node_y", "node_z"), missing=True
         ),
     },
+    attributes={
+        "centre_longitude": LONGITUDE,
+        "centre_latitude": LATITUDE,
+        "rotation": ROTATION,
+    },
+    defaults={"centre_longitude": np.nan, "centre_latitude": np.nan, "rotation": 0.0},
     fewest={"node_x": 2, "node_y": 2, "node_z": 2},
     require=require_increasing_nodes,
 )
@@ -252,26 +263,34 @@ def write_layers(layers, path, format="CSV"):
     replace_when_complete(path, lambda part: Path(part).write_text("\n".join(lines) + "\n"))
 
 
-def read_velocity_grid(path):
+@takes(centre=any_of(None, each(number("degrees"), length=2)), rotation=ROTATION)
+def read_velocity_grid(path, *, centre=None, rotation=0.0):
     """Read a grid of velocities of SIMULPS.
 
-    Planes far outside, by which the program pads its model, are left off.
+    Planes far outside, by which the program pads its model, are left off. The program's x points
+    west, that of the data set east, before the axes are turned. Where they begin and how they are
+    turned is said in other files of the program.
 
     Parameters
     ----------
     path : path
         A header (``bld nx ny nz``), the nodes along x, y and z, two lines of zeros, Vp in rows of
         nx, y running faster than z; then, perhaps, Vp/Vs in the same order.
+    centre : (longitude, latitude), optional
+        Where x = y = 0, in degrees; that of the arrivals if there is none.
+    rotation : float
+        By which the axes are turned counterclockwise, degrees.
 
     Returns
     -------
     xarray.Dataset
-        Of `GRID`; x and y as the file has them, where x may point west.
+        Of `GRID`.
 
     Raises
     ------
     DatasetError
         The file is missing, or its numbers are not as many as its header says.
+    OptionError
     """
     path = Path(path)
     if not os.path.isfile(path):
@@ -297,13 +316,23 @@ def read_velocity_grid(path):
     kept = [_inside(axis) for axis in axes]
     vp = fields[0][np.ix_(*kept)]
     vs = vp / fields[1][np.ix_(*kept)] if blocks == 2 else np.full_like(vp, np.nan)
-    x, y, z = (axis[inside] for axis, inside in zip(axes, kept, strict=True))
-    grid = labelled(GRID, {"x": x, "y": y, "z": z, "vp": vp, "vs": vs}, source=str(path))
+    west, y, z = (axis[inside] for axis, inside in zip(axes, kept, strict=True))
+    longitude, latitude = centre or (np.nan, np.nan)
+    grid = labelled(
+        GRID,
+        {"x": -west[::-1], "y": y, "z": z, "vp": vp[::-1], "vs": vs[::-1]},
+        centre_longitude=longitude,
+        centre_latitude=latitude,
+        rotation=rotation,
+        source=str(path),
+    )
     return checked(GRID, grid, str(path))
 
 
 def write_velocity_grid(grid, path, comment="bayesquake"):
     """Write a grid of velocities for SIMULPS, so that `read_velocity_grid` gives it back.
+
+    The file has no place for the centre and the rotation.
 
     Parameters
     ----------
@@ -318,7 +347,8 @@ def write_velocity_grid(grid, path, comment="bayesquake"):
     ResultError
         The file cannot be written.
     """
-    axes = [grid[axis].to_numpy() for axis in ("x", "y", "z")]
+    grid = grid.isel(node_x=slice(None, None, -1))
+    axes = [-grid["x"].to_numpy(), grid["y"].to_numpy(), grid["z"].to_numpy()]
     padded = [np.concatenate([_beyond(axis, 0), axis, _beyond(axis, -1)]) for axis in axes]
     vp, vs = (
         grid[name].transpose("node_z", "node_y", "node_x").to_numpy() for name in ("vp", "vs")

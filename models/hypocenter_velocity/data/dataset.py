@@ -11,8 +11,8 @@ import numpy as np
 from bayesquake.errors import DatasetError
 from bayesquake.io.arrivals.dataset import ARRIVALS, require_indices
 from bayesquake.io.datasets import Schema, Variable
-from bayesquake.io.velocity_models import LAYERS, require_increasing_tops
-from bayesquake.model.options import number, one_of
+from bayesquake.io.velocity_models import LATITUDE, LAYERS, LONGITUDE, require_increasing_tops
+from bayesquake.model.options import one_of
 
 from ..errors import DomainError
 
@@ -87,8 +87,8 @@ DATA = Schema(
         **LAYERS.variables,
     },
     attributes={
-        "centre_longitude": number("degrees_east", at_least=-180, at_most=360, missing=True),
-        "centre_latitude": number("degrees_north", at_least=-90, at_most=90, missing=True),
+        "centre_longitude": LONGITUDE,
+        "centre_latitude": LATITUDE,
         "preliminary": one_of(*PRELIMINARY),
     },
     defaults={"centre_longitude": np.nan, "centre_latitude": np.nan, "preliminary": "given"},
