@@ -12,6 +12,8 @@ from typer.testing import CliRunner
 import bayesquake as bq
 from bayesquake.cli import app
 from bayesquake.diagnostics import reference
+from bayesquake.io.datasets import labelled
+from bayesquake.io.velocity_models import GRID
 from bayesquake.results.checks import KINDS, rows_of
 from bayesquake.results.schema import SCHEMA
 
@@ -87,9 +89,14 @@ def of_reference():
 
 
 def of_location():
+    """Velocities on a grid, which the file must hold, too."""
     model = bq.load_model("hypocenter_velocity")
     _, arrivals = model.simulate(jax.random.key(1), {"events": 4, "stations": 9})
-    return importlib.import_module("bayesquake.models.hypocenter_velocity").locate(arrivals, seed=1)
+    nodes = {"x": [-400.0, 400.0], "y": [-400.0, 400.0], "z": [-5.0, 60.0]}
+    vp = np.full((2, 2, 2), 6.0)
+    grid = labelled(GRID, {**nodes, "vp": vp, "vs": vp / 1.73})
+    locate = importlib.import_module("bayesquake.models.hypocenter_velocity").locate
+    return locate(arrivals, grid=grid, spacing=8.0, seed=1)
 
 
 WRITERS = {name: of_driver(name) for name in DRIVERS} | {

@@ -22,7 +22,7 @@ from bayesquake.models.hypocenter_velocity.location.events import (
     slopes,
 )
 from bayesquake.models.hypocenter_velocity.location.sequential import LIMITS, settled
-from bayesquake.models.hypocenter_velocity.location.tables import table_time, tabulated
+from bayesquake.models.hypocenter_velocity.location.tables import tabulated
 from bayesquake.physics.travel_time.layered import first_arrival_time
 
 MODEL = bq.load_model("hypocenter_velocity")
@@ -42,7 +42,9 @@ def test_tables_hold_the_travel_times_of_every_profile_and_station_depth(tables)
         for j, station in enumerate(STATION_DEPTHS):
             table = np.full(2000, k * len(STATION_DEPTHS) + j)
             exact = first_arrival_time(distance, depth, station, TOPS, jnp.asarray(velocity))
-            error = np.abs(np.asarray(table_time(tables, table, distance, depth) - exact))
+            arrivals = EventPicks(*[None] * len(EventPicks._fields))
+            at_zero = arrivals._replace(station_x=0.0, station_y=0.0, table=table)
+            error = np.abs(tables.travel_time((distance, 0.0, depth), at_zero) - exact)
             assert np.median(error) < 1e-5
             assert np.quantile(error, 0.99) < 3e-3
             assert error.max() < 0.015

@@ -7,9 +7,6 @@ import jax.numpy as jnp
 
 from bayesquake.batch.importance import around_ends
 
-from ..physics.arrivals import distance_of
-from .tables import table_time
-
 __all__ = [
     "Box",
     "EventPicks",
@@ -86,8 +83,7 @@ class Box(NamedTuple):
 
 def residuals(place, picks, tables):
     """Return arrival less travel time of every pick, (pick,), s, for a place (3,)."""
-    distance = distance_of(place[0] - picks.station_x, place[1] - picks.station_y)
-    return picks.time - picks.ratio * table_time(tables, picks.table, distance, place[2])
+    return picks.time - picks.ratio * tables.travel_time(place, picks)
 
 
 def log_density(position, picks, tables, box):
@@ -106,7 +102,7 @@ def searched(picks, tables, box, depths):
     ----------
     picks : EventPicks
         Of one event.
-    tables : tables.Tables
+    tables : tables.Tables or field.FieldTables
     box : Box
     depths : (start,)
         km.

@@ -6,14 +6,17 @@ from math import ceil, log2
 
 import jax
 import numpy as np
+import xarray as xr
 
 from bayesquake.batch.pad import buckets, padded, stacked
 from bayesquake.errors import DatasetError
 from bayesquake.inference.kernels.compilation import recorded_compilations
 from bayesquake.inference.kernels.settings import SEED
 from bayesquake.inference.smc import evidence_checks
+from bayesquake.io.catalog import source_of
 from bayesquake.io.datasets import checked
-from bayesquake.model.options import any_of, count, each, number, takes
+from bayesquake.io.velocity_models import GRID
+from bayesquake.model.options import any_of, count, each, instance, number, takes
 from bayesquake.model.registry import load_model
 from bayesquake.results.checks import Check
 from bayesquake.results.evidence import PARETO_LIMIT, rhat_check
@@ -24,11 +27,12 @@ from ..data.arrays import DEGREES_OF_FREEDOM, OPTIONS, indices, scaled
 from ..data.dataset import DATA
 from ..errors import DomainError
 from ..model import DIRECTIONS
-from ..physics.arrivals import REFERENCE_VPVS, TYPICAL_ERROR_S
+from ..physics.arrivals import TYPICAL_ERROR_S
 from ..results.derived import described, hypocentres
 from .events import Box, EventPicks
+from .field import field_tables
 from .importance import FEWEST_EFFECTIVE, located
-from .tables import tabulated
+from .tables import layer_tables, s_ratio
 
 __all__ = ["locate", "located_again"]
 
@@ -62,7 +66,9 @@ MEANINGS = {
     errors=OPTIONS["errors"],
     pick_errors=OPTIONS["pick_errors"],
     bounds=any_of(None, each(RANGE, length=2)),
-    deepest=number("km", at_least=1, at_most=800),
+    deepest=any_of(None, number("km", at_least=1, at_most=800)),
+    grid=any_of(None, instance(xr.Dataset, what="a data set of velocities on a grid")),
+    spacing=number("km", at_least=0.05, at_most=20),
     importance_draws=count(at_least=100, at_most=1_000_000),
     draws=count(at_least=20, at_most=100_000),
     seed=SEED,
@@ -78,14 +84,16 @@ def locate(
     errors="student_t",
     pick_errors="scale",
     bounds=None,
-    deepest=DEEPEST_KM,
+    deepest=None,
+    grid=None,
+    spacing=1.0,
     importance_draws=512,
     draws=200,
     seed=0,
     chunk=1024,
     progress=None,
 ):
-    """Locate every event of a data set at the velocities of its layers.
+    """Locate every event of a data set at the velocities of its layers, or at those of a grid.
 
     A place is as probable as any other in a box, and so is any origin time. Events are independent
     of one another: work and memory for each are the same however many there are.
@@ -106,8 +114,15 @@ def locate(
     bounds : ((float, float), (float, float)), optional
         Western and eastern, southern and northern side of the box, km from the centre; by default
         it holds all stations and preliminary epicentres with room around them.
-    deepest : float
-        Depth, km, to which sources are sought from the top of the layers.
+    deepest : float, optional
+        Depth, km, to which sources are sought from the top of the layers; by default 40 km or the
+        lowest node of the grid.
+    grid : xarray.Dataset, optional
+        Velocities in three dimensions, from `bayesquake.io.velocity_models.read_velocity_grid`, in
+        place of those of the layers. The eikonal equation is solved once for every station and
+        phase, which takes a second or more each.
+    spacing : float
+        Of the nodes at which it is solved, km.
     importance_draws, draws : int
         Weighted draws of an event, and draws of equal weight that are kept.
     seed : int
@@ -128,12 +143,15 @@ def locate(
     Raises
     ------
     DatasetError
-        Station terms are not of these stations.
+        Station terms are not of these stations, or the grid is none.
     DomainError
-        A preliminary epicentre lies outside the box, or the deepest place above the layers.
+        A preliminary epicentre lies outside the box, or the deepest place above the layers; a
+        station, an epicentre or the box lies beyond the grid.
     OptionError
     """
-    checked(DATA, dataset, str(dataset.attrs.get("source", "the data set")))
+    checked(DATA, dataset, source_of(dataset))
+    if grid is not None:
+        grid = checked(GRID, grid, source_of(grid))
     settings = {
         "station_term": station_term,
         "sigma": sigma,
@@ -142,14 +160,18 @@ def locate(
         "pick_errors": pick_errors,
         "bounds": bounds,
         "deepest": deepest,
+        "spacing": spacing,
         "importance_draws": importance_draws,
         "draws": draws,
         "chunk": chunk,
     }
     began = time.perf_counter()
     with recorded_compilations() as compiled:
-        box = box_of(dataset, bounds, deepest)
-        tables, table = tables_of(dataset, box, vpvs)
+        box = box_of(dataset, bounds, deepest_of(deepest, grid))
+        if grid is None:
+            tables, table = layer_tables(dataset, box, s_ratio(dataset, vpvs))
+        else:
+            tables, table = field_tables(dataset, grid, box, s_ratio(grid, vpvs), spacing)
         delay = delays(dataset, station_term)
         events = picks_of(dataset, table, delay, sigma, errors, pick_errors)
         parts, places = [], []
@@ -186,6 +208,7 @@ def locate(
         "locations": locations(found, dataset),
         "posterior": posterior(found, dataset, model.quantities),
         "observed_data": dataset,
+        **({} if grid is None else {"velocity_grid": grid}),
     }
     return assemble(
         groups,
@@ -203,7 +226,15 @@ def located_again(result, *, seed, progress=None):
     model = load_model(result.attrs["model"])
     dataset = model.read(result["observed_data"].to_dataset())
     settings = json.loads(result.attrs["configuration"])["settings"]
-    return locate(dataset, **settings, seed=seed, progress=progress)
+    grid = result["velocity_grid"].to_dataset() if "velocity_grid" in result else None
+    return locate(dataset, grid=grid, **settings, seed=seed, progress=progress)
+
+
+def deepest_of(deepest, grid):
+    """Return the depth, km, to which sources are sought."""
+    if deepest is not None:
+        return deepest
+    return DEEPEST_KM if grid is None else min(DEEPEST_KM, float(grid["z"][-1]))
 
 
 def box_of(dataset, bounds, deepest):
@@ -231,24 +262,6 @@ def box_of(dataset, bounds, deepest):
             f"({np.count_nonzero(outside)} such); widen them or leave it out"
         )
     return Box(low, high)
-
-
-def tables_of(dataset, box, vpvs):
-    """Return the tables, and the number of its table and the ratio of times of every pick."""
-    _, station, phase = indices(dataset)
-    station_depth = dataset["station_depth"].to_numpy().astype(float)
-    depths, of_station = np.unique(station_depth, return_inverse=True)
-    vp, vs = (dataset[name].to_numpy().astype(float) for name in ("vp", "vs"))
-    if vpvs is None and np.isnan(vs).any():
-        vpvs = REFERENCE_VPVS
-    profiles = [vp] if vpvs is not None else [vp, vs]
-    corners = np.stack(np.meshgrid(*zip(box.low[:2], box.high[:2], strict=True)), -1).reshape(-1, 2)
-    stations = np.stack([dataset["station_x"].to_numpy(), dataset["station_y"].to_numpy()], -1)
-    farthest = np.linalg.norm(stations[:, None] - corners, axis=-1).max()
-    tables = tabulated(profiles, depths, dataset["top"].to_numpy(), farthest, box.high[2])
-    if vpvs is not None:
-        return tables, (of_station[station], np.where(phase == 1, vpvs, 1.0))
-    return tables, (phase * len(depths) + of_station[station], np.ones(len(phase)))
 
 
 def delays(dataset, station_term):

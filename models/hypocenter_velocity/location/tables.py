@@ -15,7 +15,10 @@ import numpy as np
 from bayesquake.physics.travel_time.layered import first_arrival_time
 from bayesquake.physics.travel_time.spline import spline_coefficients, spline_value
 
-__all__ = ["Tables", "table_time", "tabulated"]
+from ..data.arrays import indices
+from ..physics.arrivals import REFERENCE_VPVS, distance_of
+
+__all__ = ["Tables", "layer_tables", "s_ratio", "tabulated"]
 
 SPACING_KM = 0.2
 """Between nodes, of distance and of depth."""
@@ -45,6 +48,44 @@ class Tables(NamedTuple):
     rows: Any
     top: Any
 
+    def travel_time(self, place, picks):
+        """Return the travel times (s) of picks from a place (x, y, depth), km, in the box."""
+        x, y, depth = place
+        distance = distance_of(x - picks.station_x, y - picks.station_y)
+        row = picks.table * self.rows + distance / SPACING_KM
+        return spline_value(self.coefficients, (row, (depth - self.top) / SPACING_KM))
+
+
+def s_ratio(velocities, vpvs):
+    """Return the ratio that gives the velocities of S, None where they are all known."""
+    if vpvs is None and np.isnan(velocities["vs"]).any():
+        return REFERENCE_VPVS
+    return vpvs
+
+
+def layer_tables(dataset, box, vpvs):
+    """Return the tables, and the number of its table and the ratio of times of every pick.
+
+    Parameters
+    ----------
+    dataset : xarray.Dataset
+    box : events.Box
+    vpvs : float or None
+        Ratio of velocities that gives those of S; None for those of the layers.
+    """
+    _, station, phase = indices(dataset)
+    station_depth = dataset["station_depth"].to_numpy().astype(float)
+    depths, of_station = np.unique(station_depth, return_inverse=True)
+    vp, vs = (dataset[name].to_numpy().astype(float) for name in ("vp", "vs"))
+    corners = np.stack(np.meshgrid(*zip(box.low[:2], box.high[:2], strict=True)), -1).reshape(-1, 2)
+    stations = np.stack([dataset["station_x"].to_numpy(), dataset["station_y"].to_numpy()], -1)
+    farthest = np.linalg.norm(stations[:, None] - corners, axis=-1).max()
+    profiles = [vp] if vpvs is not None else [vp, vs]
+    tables = tabulated(profiles, depths, dataset["top"].to_numpy(), farthest, box.high[2])
+    if vpvs is not None:
+        return tables, (of_station[station], np.where(phase == 1, vpvs, 1.0))
+    return tables, (phase * len(depths) + of_station[station], np.ones(len(phase)))
+
 
 def tabulated(velocities, station_depths, tops, farthest, deepest):
     """Return the tables of some velocities and depths of stations, the latter changing faster.
@@ -70,19 +111,6 @@ def tabulated(velocities, station_depths, tops, farthest, deepest):
     spare = 2 ** ceil(log2(len(made))) - len(made)
     coefficients = np.concatenate([*made, *[np.zeros_like(made[0])] * spare])
     return Tables(coefficients, np.asarray(float(len(made[0]))), np.asarray(float(tops[0])))
-
-
-def table_time(tables, table, distance, depth):
-    """Return travel times (s) out of the tables of given numbers.
-
-    Parameters
-    ----------
-    tables : Tables
-    table, distance, depth : arrays that broadcast against one another
-        Within the range for which the tables were made; distances and depths in km.
-    """
-    row = table * tables.rows + distance / SPACING_KM
-    return spline_value(tables.coefficients, (row, (depth - tables.top) / SPACING_KM))
 
 
 def _nodes(length):

@@ -1,0 +1,173 @@
+r"""Travel times of P and S through velocities on a grid in three dimensions.
+
+The eikonal equation is solved once for every station and phase, from the station outwards. The time
+from a source at x is
+
+.. math:: T_j(x) = s_j |x - x_j| \tau_j(x)
+
+with the slowness :math:`s_j` at the station and a smooth factor :math:`\tau_j`, which is read by a
+cubic spline. Between the nodes of the velocities these are linear; the uppermost go on up to the
+highest station, the outermost beyond the sides.
+"""
+
+from functools import partial
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from scipy.interpolate import RegularGridInterpolator
+
+from bayesquake.errors import DatasetError
+from bayesquake.io.catalog import source_of
+from bayesquake.physics.projection import to_geographic, to_plane
+from bayesquake.physics.travel_time.eikonal import time_factor
+from bayesquake.physics.travel_time.spline import spline_coefficients, spline_value
+
+from ..data.arrays import indices
+from ..errors import DomainError
+from ..physics.arrivals import distance_of
+
+__all__ = ["FieldTables", "field_tables"]
+
+
+class FieldTables(NamedTuple):
+    """Coefficients of splines through the factors of travel times, one table for each station.
+
+    Attributes
+    ----------
+    coefficients : (table * row, column, layer)
+        Rows along x, columns along y, layers along depth.
+    rows : scalar
+        Rows of one table.
+    origin : (3,)
+        Place of the first node, km.
+    spacing : scalar
+        Of the nodes, km.
+    slowness : (table,)
+        At the station, s/km.
+    station_depth : (table,)
+        km.
+    """
+
+    coefficients: Any
+    rows: Any
+    origin: Any
+    spacing: Any
+    slowness: Any
+    station_depth: Any
+
+    def travel_time(self, place, picks):
+        """Return the travel times (s) of picks from a place (x, y, depth), km, in the box."""
+        x, y, depth = place
+        across = distance_of(x - picks.station_x, y - picks.station_y)
+        distance = jnp.hypot(across, depth - self.station_depth[picks.table])
+        row, column, layer = (
+            (place[axis] - self.origin[axis]) / self.spacing for axis in range(len(self.origin))
+        )
+        nodes = picks.table * self.rows + row, column, layer
+        return self.slowness[picks.table] * distance * spline_value(self.coefficients, nodes)
+
+
+def field_tables(dataset, grid, box, vpvs, spacing):
+    """Return the tables, and the number of its table and the ratio of times of every pick.
+
+    Parameters
+    ----------
+    dataset : xarray.Dataset
+    grid : xarray.Dataset
+        Of `bayesquake.io.velocity_models.GRID`.
+    box : events.Box
+    vpvs : float or None
+        Ratio of velocities that gives those of S; None for those of the grid.
+    spacing : float
+        Of the nodes at which times are found, km.
+
+    Raises
+    ------
+    DatasetError
+        The grid is placed by degrees and the data are not.
+    DomainError
+        A station or a preliminary epicentre lies beside the grid, or the box reaches below it.
+    """
+    require_inside(dataset, grid, box)
+    stations = np.stack(
+        [dataset[name].to_numpy() for name in ("station_x", "station_y", "station_depth")], axis=-1
+    )
+    low = np.minimum(box.low, stations.min(axis=0)) - spacing
+    high = np.maximum(box.high, stations.max(axis=0)) + spacing
+    axes = [
+        start + spacing * np.arange(np.ceil((end - start) / spacing) + 1)
+        for start, end in zip(low, high, strict=True)
+    ]
+    phases = ("vp",) if vpvs is not None else ("vp", "vs")
+    made = [
+        _coefficients(1 / velocity, jnp.asarray(station - low), spacing)
+        for velocity in (sampled(grid, name, axes, dataset) for name in phases)
+        for station in stations
+    ]
+    coefficients, slowness = zip(*made, strict=True)
+    tables = FieldTables(
+        np.concatenate(coefficients),
+        np.asarray(float(len(coefficients[0]))),
+        low,
+        np.asarray(float(spacing)),
+        np.array(slowness),
+        np.tile(stations[:, 2], len(phases)),
+    )
+    _, station, phase = indices(dataset)
+    if vpvs is not None:
+        return tables, (station, np.where(phase == 1, vpvs, 1.0))
+    return tables, (phase * len(stations) + station, np.ones(len(phase)))
+
+
+def require_inside(dataset, grid, box):
+    """Require that stations, preliminary epicentres and the box lie within the grid."""
+    for kind, names in (("station", ("station_x", "station_y")), ("event", ("x", "y"))):
+        along = along_axes(grid, *(dataset[name].to_numpy() for name in names), dataset)
+        for axis, place in zip(("x", "y"), along, strict=True):
+            first, last = grid[axis].to_numpy()[[0, -1]]
+            outside = (place < first) | (place > last)
+            if outside.any():
+                i = int(np.argmax(outside))
+                raise DomainError(
+                    f"{kind} {dataset[kind].to_numpy()[i]} lies at {place[i]:.1f} km along {axis} "
+                    f"of the grid {source_of(grid)}, which reaches from {first:g} to {last:g} km "
+                    f"({np.count_nonzero(outside)} such); leave it out or give a wider grid"
+                )
+    lowest = float(grid["z"][-1])
+    if box.high[2] > lowest:
+        raise DomainError(
+            f"deepest = {box.high[2]:g} km lies below the lowest node of the grid "
+            f"{source_of(grid)}, {lowest:g} km; give at most that"
+        )
+
+
+def along_axes(grid, x, y, dataset):
+    """Return the distances (km) along both axes of a grid of places on the plane of the data."""
+    centre = tuple(grid.attrs[f"centre_{name}"] for name in ("longitude", "latitude"))
+    if not np.isnan(centre).any():
+        own = tuple(dataset.attrs[f"centre_{name}"] for name in ("longitude", "latitude"))
+        if np.isnan(own).any():
+            raise DatasetError(
+                f"the grid {source_of(grid)} has a centre in degrees, and {source_of(dataset)} "
+                "places stations by km; read one of them otherwise"
+            )
+        x, y = to_plane(*to_geographic(x, y, own), centre)
+    turned = np.deg2rad(grid.attrs["rotation"])
+    return x * np.cos(turned) + y * np.sin(turned), y * np.cos(turned) - x * np.sin(turned)
+
+
+def sampled(grid, name, axes, dataset):
+    """Return velocities, (x, y, depth), km/s, at nodes on the plane of the data."""
+    nodes = [grid[axis].to_numpy() for axis in ("x", "y", "z")]
+    across = along_axes(grid, *np.meshgrid(*axes[:2], indexing="ij"), dataset)
+    along = np.broadcast_arrays(*(place[..., None] for place in across), axes[2])
+    held = [np.clip(place, node[0], node[-1]) for place, node in zip(along, nodes, strict=True)]
+    return RegularGridInterpolator(nodes, grid[name].to_numpy())(np.stack(held, axis=-1))
+
+
+@partial(jax.jit, static_argnames="spacing")
+def _coefficients(slowness, station, spacing):
+    factor, at_station = time_factor(slowness, station, (spacing,) * 3)
+    return spline_coefficients(factor), at_station
