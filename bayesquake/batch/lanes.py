@@ -8,7 +8,7 @@ import numpy as np
 __all__ = ["chain_keys", "in_lanes", "problem_keys", "taken"]
 
 
-def in_lanes(function, arrays, width):
+def in_lanes(function, arrays, width, progress=None):
     """Apply a function of many problems to ``width`` of them at a time.
 
     Parameters
@@ -18,6 +18,8 @@ def in_lanes(function, arrays, width):
     arrays : pytree of (problem, ...)
     width : int
         The last lane is filled up with copies of its last problem.
+    progress : callable, optional
+        Called as ``progress(done, problems)`` after every lane.
 
     Returns
     -------
@@ -30,6 +32,8 @@ def in_lanes(function, arrays, width):
         index = first + np.minimum(np.arange(width), kept - 1)
         part = function(taken(arrays, index))
         parts.append(jax.tree.map(lambda values, kept=kept: np.asarray(values)[:kept], part))
+        if progress is not None:
+            progress(first + kept, problems)
     return jax.tree.map(lambda *values: np.concatenate(values), *parts)
 
 

@@ -12,19 +12,19 @@ from bayesquake.inference.fit import fit
 from bayesquake.model.registry import load_model
 from bayesquake.models.hypocenter_velocity import locate
 from bayesquake.reporting.html import report
-from bayesquake.results.convergence import convergence
 from bayesquake.results.netcdf import write_netcdf
 
 from . import figures
+from .ablation import ablation
+from .chains import AXES, convergence_table
 from .few_events import hayward
+from .parkfield import parkfield
 from .peer import Peer
 from .straight_rays import arrivals_read, straight_rays
 from .study import MODEL_NAME, calaveras, flat_calaveras, simulated_arrivals
 from .two_profiles import two_profiles
 
 __all__ = ["ENTRIES"]
-
-AXES = ("x", "y", "depth")
 
 
 def reference_settings(study):
@@ -116,27 +116,6 @@ def calaveras_joint(study, folder):
         f"R-hat of velocities and station terms {worst:.4f} in {seconds:.0f} s; "
         f"mean depth {joint[1].mean():.1f} km, catalogue {catalogue.mean():.1f} km"
     )
-
-
-def convergence_table(result):
-    """Return the largest R-hat and the smallest ESS of each quantity, its mean and its sd.
-
-    The ESS also stands for 1000 gradients after warm-up.
-    """
-    gradients = float(result["sample_stats"]["n_steps"].sum())
-    rows = {}
-    for name in ("vp", "vpvs", "station_term", *AXES, "origin_time", "sigma", "tau"):
-        draws = result["posterior"][name].to_numpy()
-        flat = np.moveaxis(draws.reshape(*draws.shape[:2], -1), 2, 0)
-        found = convergence(flat)
-        rows[name] = {
-            "r_hat": found.r_hat.max(),
-            "ess_bulk": found.ess_bulk.min(),
-            "ess_per_1000_gradients": 1000 * found.ess_bulk.min() / gradients,
-            "mean": flat.mean(),
-            "sd": flat.std(axis=(1, 2)).mean(),
-        }
-    return pd.DataFrame(rows).T.rename_axis("quantity")
 
 
 def simulated_joint(study, folder):
@@ -257,8 +236,10 @@ ENTRIES = {
     "calaveras_locations": calaveras_locations,
     "calaveras_joint": calaveras_joint,
     "simulated_joint": simulated_joint,
+    "ablation": ablation,
     "two_profiles": two_profiles,
     "hayward": hayward,
+    "parkfield": parkfield,
     "wrong_picks": wrong_picks,
     "many_events": many_events,
 }

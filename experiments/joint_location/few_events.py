@@ -4,12 +4,13 @@ import numpy as np
 import pandas as pd
 
 from bayesquake.inference.fit import fit
+from bayesquake.io.stations import read_stations
 from bayesquake.model.registry import load_model
 from bayesquake.results.netcdf import write_netcdf
 
 from .study import MODEL_NAME
 
-__all__ = ["hayward"]
+__all__ = ["hayward", "of_stations"]
 
 PICKS, STATIONS = "hayward16/El16.pha", "parkfield3d/ncsn.sta"
 
@@ -25,7 +26,8 @@ def hayward(study, folder):
     settings = study.config["hayward"]
     layers = pd.DataFrame({name: settings[name] for name in ("top_km", "vp_km_s")})
     layers.to_csv(folder / "layers.csv", index=False)
-    of_known_stations(study.path(PICKS), study.path(STATIONS), folder / "picks.pha")
+    names = set(read_stations(study.path(STATIONS))["station"].to_numpy())
+    of_stations(study.path(PICKS), names, folder / "picks.pha")
     model = load_model(MODEL_NAME)
     dataset = model.read(
         folder / "picks.pha", stations=study.path(STATIONS), layers=folder / "layers.csv"
@@ -52,10 +54,9 @@ def hayward(study, folder):
     )
 
 
-def of_known_stations(picks, stations, target):
-    """Write the picks of stations that a list has, events with their own lines."""
-    known = {line.split()[0] for line in stations.read_text().splitlines() if line.strip()}
+def of_stations(picks, names, target):
+    """Write the picks of some stations, events with their own lines."""
     lines = picks.read_text().splitlines(keepends=True)
     target.write_text(
-        "".join(line for line in lines if line.startswith("#") or line.split()[0] in known)
+        "".join(line for line in lines if line.startswith("#") or line.split()[0] in names)
     )

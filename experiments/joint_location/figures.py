@@ -3,7 +3,7 @@
 import numpy as np
 from matplotlib.figure import Figure
 
-__all__ = ["depths", "depths_beside_another", "two_velocities"]
+__all__ = ["depths", "depths_beside_another", "sections", "two_velocities"]
 
 
 def depths_beside_another(ours, others, name):
@@ -51,6 +51,24 @@ def depths(catalogue, joint, alone):
         right.hist(values, bins, histtype="step", label=f"{name}, mean {values.mean():.1f} km")
     right.set(xlabel="depth (km)", ylabel="events")
     right.legend(fontsize=8)
+    return figure
+
+
+def sections(places):
+    """Draw sections across a fault, one for each kind of places.
+
+    Parameters
+    ----------
+    places : dict of (event, 3)
+        Across and along the fault, and depth, km.
+    """
+    figure = Figure(figsize=(9, 4), layout="constrained")
+    panels = figure.subplots(1, len(places), sharex=True, sharey=True)
+    for axis, (name, place) in zip(panels, places.items(), strict=True):
+        axis.plot(place[:, 0], place[:, 2], ".", ms=3, alpha=0.6)
+        axis.set(title=name, xlabel="across the fault (km)", aspect="equal")
+    panels[0].set_ylabel("depth (km)")
+    panels[0].invert_yaxis()
     return figure
 
 

@@ -11,8 +11,9 @@ difference of order one or two takes, each component is linear in the value at t
 
 .. math:: \sum_{a} \max(A_a \tau + B_a, 0)^2 = (s / s_0)^2
 
-has one root, for :math:`A_a > 0` further than a cell from the source. Within two cells
-:math:`\tau = (s_0 + s) / 2 s_0`, the mean slowness of a straight ray.
+has one root, for :math:`A_a > 0` further than a cell from the source. Within two cells the factor
+is that of a finer grid; there, within two of its own cells, :math:`\tau = (s_0 + s) / 2 s_0`, the
+mean slowness of a straight ray.
 
 **Search.** Sweeps over the eight octants until no node can be much earlier tell which
 side every node is reached from. The neighbours of a node may still depend on the node,
@@ -35,6 +36,7 @@ Detrixhe, Gibou & Min (2013), doi:10.1016/j.jcp.2012.11.042: sweeps over diagona
 """
 
 from functools import partial
+from math import ceil
 from typing import NamedTuple
 
 import jax
@@ -75,8 +77,11 @@ SHIFTS = (0, 2, 4, 6, 8, 9, 10)
 LEVEL_CURVATURE = 0.1
 """A neighbour earlier by less than this times slowness h^2 / r lies in the wave front itself."""
 
-STRAIGHT_CELLS = 2
-"""Nodes less than so many cells from the source along every axis are reached on straight rays."""
+NEAR_CELLS = 2
+"""Nodes less than so many of the widest cells from the source along every axis are near it."""
+
+REFINEMENT = 4
+"""Cells near the source are cut into so many along their shortest side, others to be as long."""
 
 
 class Stencil(NamedTuple):
@@ -167,34 +172,55 @@ def time_factor(slowness, source, spacing, order=2):
     # Sweeps over planes waste least where the first axis is the longest.
     axes = sorted(range(3), key=lambda axis: -slowness.shape[axis])
     lengths = tuple(spacing[axis] for axis in axes)
-    factor = _factor(slowness.transpose(axes), at_source, source[jnp.array(axes)], lengths, order)
+    relative, place = slowness.transpose(axes) / at_source, source[jnp.array(axes)]
+    near = _near_factor(relative, place, lengths, order)
+    factor = _factor(relative, place, near, lengths, order)
     return factor.transpose([axes.index(axis) for axis in range(3)]), at_source
 
 
+def _near_factor(relative, source, spacing, order):
+    """Return tau, right at the nodes near the source, which those of a finer grid are among."""
+    parts = [REFINEMENT * max(1, round(h / min(spacing))) for h in spacing]
+    reach = [ceil(NEAR_CELLS * max(spacing) / h - 1e-9) for h in spacing]
+    shape = [min(n, 2 * m + 1) for n, m in zip(relative.shape, reach, strict=True)]
+    first = [
+        jnp.clip(jnp.floor(x / h).astype(int) - m, 0, n - kept)
+        for x, h, m, n, kept in zip(source, spacing, reach, relative.shape, shape, strict=True)
+    ]
+    coarse = jax.lax.dynamic_slice(relative, first, shape)
+    places = [jnp.arange((kept - 1) * k + 1) / k for kept, k in zip(shape, parts, strict=True)]
+    fine = jax.scipy.ndimage.map_coordinates(
+        coarse, jnp.meshgrid(*places, indexing="ij"), order=1, mode="nearest"
+    )
+    lengths = tuple(h / k for h, k in zip(spacing, parts, strict=True))
+    place = source - jnp.stack([i * h for i, h in zip(first, spacing, strict=True)])
+    found = _factor(fine, place.astype(source.dtype), (1 + fine) / 2, lengths, order)
+    among = found[tuple(slice(None, None, k) for k in parts)]
+    return jax.lax.dynamic_update_slice(jnp.zeros_like(relative), among, first)
+
+
 @partial(jax.custom_vjp, nondiff_argnums=(3, 4))
-def _factor(slowness, source_slowness, source, spacing, order):
-    return _factor_forward(slowness, source_slowness, source, spacing, order)[0]
+def _factor(relative, source, near, spacing, order):
+    return _factor_forward(relative, source, near, spacing, order)[0]
 
 
-def _factor_forward(slowness, source_slowness, source, spacing, order):
-    relative = slowness / source_slowness
+def _factor_forward(relative, source, near, spacing, order):
     rough, place = relative.astype(jnp.float32), source.astype(jnp.float32)
-    found = _searched(rough, place, spacing)
+    found = _searched(rough, place, near.astype(jnp.float32), spacing)
 
     def packed(first, found, rough):
         return _dependence(first, found, rough, place, spacing, order).packed()
 
     stencil = in_slabs(packed, (found, jnp.inf), (rough, 1.0))
-    tau, sweep = _solved(relative, stencil, source, spacing)
-    return tau, (tau, stencil, sweep, slowness, source_slowness, source)
+    tau, sweep = _solved(relative, stencil, source, near, spacing)
+    return tau, (tau, stencil, sweep, relative, source)
 
 
 def _factor_backward(spacing, order, solution, cotangent):
     """Solve the transposed equations, then differentiate the scheme in what it is given."""
     del order
-    tau, stencil, solved_in, slowness, source_slowness, source = solution
-    straight = solved_in < 0
-    relative = slowness / source_slowness
+    tau, stencil, solved_in, relative, source = solution
+    near = solved_in < 0
     nodes = (tau, 0.0), (stencil, 0), (solved_in, -1), (relative, 1.0)
 
     def linear(first, *slabs):
@@ -204,8 +230,7 @@ def _factor_backward(spacing, order, solution, cotangent):
 
     slope, weights = in_slabs(linear, *nodes)
     adjoint = _transposed(cotangent, weights, stencil, solved_in, source, spacing)
-    of_relative = adjoint * jnp.where(straight, 0.5, relative / slope)
-    of_square = jnp.where(straight, 0.0, adjoint / (2 * slope))
+    of_square = jnp.where(near, 0.0, adjoint / (2 * slope))
 
     def left_side(source):
         def squares(first, *slabs):
@@ -218,18 +243,18 @@ def _factor_backward(spacing, order, solution, cotangent):
         return -jax.jvp(left_side, (source,), (direction,))[1]
 
     return (
-        of_relative / source_slowness,
-        -jnp.sum(of_relative * relative) / source_slowness,
+        2 * of_square * relative,
         jax.lax.map(towards, jnp.eye(3, dtype=source.dtype)),
+        jnp.where(near, adjoint, 0.0),
     )
 
 
 _factor.defvjp(_factor_forward, _factor_backward)
 
 
-def _searched(relative, source, spacing):
-    """Sweep until no node can be much earlier; return tau."""
-    straight = _near_source(_grid_offsets(relative.shape, source, spacing), spacing)
+def _searched(relative, source, near, spacing):
+    """Sweep until no node can be much earlier; return tau, which is known near the source."""
+    known = _near_source(_grid_offsets(relative.shape, source, spacing), spacing)
 
     def sweep(number, tau):
         octant = octant_of(number)
@@ -249,10 +274,10 @@ def _searched(relative, source, spacing):
 
     def unsettled(state):
         tau, cycles = state
-        late = ~straight & ~(_excess(tau, relative, source, spacing) < SEARCH_TOLERANCE)
+        late = ~known & ~(_excess(tau, relative, source, spacing) < SEARCH_TOLERANCE)
         return jnp.any(late) & (cycles < MOST_CYCLES)
 
-    tau = jnp.where(straight, (1 + relative) / 2, jnp.inf)
+    tau = jnp.where(known, near, jnp.inf)
     return jax.lax.while_loop(unsettled, cycle, cycle((tau, 0)))[0]
 
 
@@ -301,9 +326,9 @@ def _dependence(first, tau, relative, source, spacing, order):
     return Stencil(kinds, main, backwards)
 
 
-def _solved(relative, stencil, source, spacing):
+def _solved(relative, stencil, source, near, spacing):
     """Solve each node once those that it depends on are known; return tau and the sweeps."""
-    straight = _near_source(_grid_offsets(relative.shape, source, spacing), spacing)
+    known_before = _near_source(_grid_offsets(relative.shape, source, spacing), spacing)
 
     def sweep(number, state):
         tau, last = state
@@ -340,7 +365,7 @@ def _solved(relative, stencil, source, spacing):
         tau, _, cycles = state
         return jnp.any(jnp.isinf(tau)) & (cycles < MOST_CYCLES)
 
-    tau = jnp.where(straight, (1 + relative) / 2, jnp.inf)
+    tau = jnp.where(known_before, near, jnp.inf)
     state = (tau, jnp.full(tau.shape, -1, jnp.int16), 0)
     tau, last, _ = jax.lax.while_loop(unsolved, cycle, state)
     return tau, last
@@ -499,10 +524,8 @@ def _distance(offset):
 
 
 def _near_source(offset, spacing):
-    """Mark the nodes that are reached on straight rays."""
-    near = [
-        jnp.abs(x) < STRAIGHT_CELLS * h * (1 - 1e-6) for x, h in zip(offset, spacing, strict=True)
-    ]
+    """Mark the nodes whose factor is not that of the scheme."""
+    near = [jnp.abs(x) < NEAR_CELLS * max(spacing) * (1 - 1e-6) for x in offset]
     return near[0] & near[1] & near[2]
 
 

@@ -7,17 +7,19 @@ from a source at x is
 
 with the slowness :math:`s_j` at the station and a smooth factor :math:`\tau_j`, which is read by a
 cubic spline. Between the nodes of the velocities these are linear; the uppermost go on up to the
-highest station, the outermost beyond the sides.
+highest station, the outermost beyond the sides. Nodes of times are closer in depth than across, for
+so the velocities change.
 """
 
-from functools import partial
+import functools
 from typing import Any, NamedTuple
 
-import jax
 import jax.numpy as jnp
 import numpy as np
 from scipy.interpolate import RegularGridInterpolator
 
+from bayesquake.batch.lanes import in_lanes
+from bayesquake.batch.shard import batched, width_of
 from bayesquake.errors import DatasetError
 from bayesquake.io.catalog import source_of
 from bayesquake.physics.projection import to_geographic, to_plane
@@ -42,7 +44,7 @@ class FieldTables(NamedTuple):
         Rows of one table.
     origin : (3,)
         Place of the first node, km.
-    spacing : scalar
+    spacing : (3,)
         Of the nodes, km.
     slowness : (table,)
         At the station, s/km.
@@ -63,13 +65,20 @@ class FieldTables(NamedTuple):
         across = distance_of(x - picks.station_x, y - picks.station_y)
         distance = jnp.hypot(across, depth - self.station_depth[picks.table])
         row, column, layer = (
-            (place[axis] - self.origin[axis]) / self.spacing for axis in range(len(self.origin))
+            (place[axis] - self.origin[axis]) / self.spacing[axis] for axis in range(3)
         )
         nodes = picks.table * self.rows + row, column, layer
         return self.slowness[picks.table] * distance * spline_value(self.coefficients, nodes)
 
 
-def field_tables(dataset, grid, box, vpvs, spacing):
+FLATTER = 2
+"""By which nodes are closer in depth than across."""
+
+NARROWING = 16
+"""By which a lane of grids is narrower than one of small problems."""
+
+
+def field_tables(dataset, grid, box, vpvs, spacing, progress=None):
     """Return the tables, and the number of its table and the ratio of times of every pick.
 
     Parameters
@@ -81,7 +90,9 @@ def field_tables(dataset, grid, box, vpvs, spacing):
     vpvs : float or None
         Ratio of velocities that gives those of S; None for those of the grid.
     spacing : float
-        Of the nodes at which times are found, km.
+        Of the nodes at which times are found, across, km; in depth they are `FLATTER` times closer.
+    progress : callable, optional
+        Called as ``progress(done, stations)``, for P and then for S.
 
     Raises
     ------
@@ -94,25 +105,31 @@ def field_tables(dataset, grid, box, vpvs, spacing):
     stations = np.stack(
         [dataset[name].to_numpy() for name in ("station_x", "station_y", "station_depth")], axis=-1
     )
-    low = np.minimum(box.low, stations.min(axis=0)) - spacing
-    high = np.maximum(box.high, stations.max(axis=0)) + spacing
+    steps = (spacing, spacing, spacing / FLATTER)
+    low = np.minimum(box.low, stations.min(axis=0)) - steps
+    high = np.maximum(box.high, stations.max(axis=0)) + steps
     axes = [
-        start + spacing * np.arange(np.ceil((end - start) / spacing) + 1)
-        for start, end in zip(low, high, strict=True)
+        start + step * np.arange(np.ceil((end - start) / step) + 1)
+        for start, end, step in zip(low, high, steps, strict=True)
     ]
     phases = ("vp",) if vpvs is not None else ("vp", "vs")
+    solve = _solution(steps)
     made = [
-        _coefficients(1 / velocity, jnp.asarray(station - low), spacing)
-        for velocity in (sampled(grid, name, axes, dataset) for name in phases)
-        for station in stations
+        in_lanes(
+            functools.partial(solve, jnp.asarray(1 / sampled(grid, name, axes, dataset))),
+            stations - low,
+            width_of(narrowing=NARROWING),
+            progress,
+        )
+        for name in phases
     ]
-    coefficients, slowness = zip(*made, strict=True)
+    coefficients, at_station = (np.concatenate(parts) for parts in zip(*made, strict=True))
     tables = FieldTables(
-        np.concatenate(coefficients),
-        np.asarray(float(len(coefficients[0]))),
+        coefficients.reshape(-1, *coefficients.shape[2:]),
+        np.asarray(float(coefficients.shape[1])),
         low,
-        np.asarray(float(spacing)),
-        np.array(slowness),
+        np.array(steps),
+        at_station,
         np.tile(stations[:, 2], len(phases)),
     )
     _, station, phase = indices(dataset)
@@ -167,7 +184,12 @@ def sampled(grid, name, axes, dataset):
     return RegularGridInterpolator(nodes, grid[name].to_numpy())(np.stack(held, axis=-1))
 
 
-@partial(jax.jit, static_argnames="spacing")
-def _coefficients(slowness, station, spacing):
-    factor, at_station = time_factor(slowness, station, (spacing,) * 3)
-    return spline_coefficients(factor), at_station
+@functools.cache
+def _solution(steps):
+    """Return the compiled splines of a lane of stations, and the slowness at each."""
+
+    def one(slowness, station):
+        factor, at_station = time_factor(slowness, station, steps)
+        return spline_coefficients(factor), at_station
+
+    return batched(one, (None, 0))

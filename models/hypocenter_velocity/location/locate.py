@@ -120,9 +120,10 @@ def locate(
     grid : xarray.Dataset, optional
         Velocities in three dimensions, from `bayesquake.io.velocity_models.read_velocity_grid`, in
         place of those of the layers. The eikonal equation is solved once for every station and
-        phase, which takes a second or more each.
+        phase, which takes some seconds each.
     spacing : float
-        Of the nodes at which it is solved, km.
+        Of the nodes at which it is solved, km; in depth they are twice as close. Where velocities
+        double within 2 km, times are right within 6 ms for 1 km, and 0.2 s wrong for 2 km.
     importance_draws, draws : int
         Weighted draws of an event, and draws of equal weight that are kept.
     seed : int
@@ -130,7 +131,8 @@ def locate(
     chunk : int
         Events worked on together.
     progress : callable, optional
-        Called as ``progress(done, events)`` after every chunk.
+        Called as ``progress(done, stations)`` while the times of a grid are found, then as
+        ``progress(done, events)`` after every chunk.
 
     Returns
     -------
@@ -171,7 +173,7 @@ def locate(
         if grid is None:
             tables, table = layer_tables(dataset, box, s_ratio(dataset, vpvs))
         else:
-            tables, table = field_tables(dataset, grid, box, s_ratio(grid, vpvs), spacing)
+            tables, table = field_tables(dataset, grid, box, s_ratio(grid, vpvs), spacing, progress)
         delay = delays(dataset, station_term)
         events = picks_of(dataset, table, delay, sigma, errors, pick_errors)
         parts, places = [], []
