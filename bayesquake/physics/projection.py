@@ -8,7 +8,7 @@ knows the centre can go back. Longitudes may be counted to 180 or to 360 degrees
 import numpy as np
 import pyproj
 
-__all__ = ["near_longitude", "to_geographic", "to_plane"]
+__all__ = ["near_longitude", "to_geographic", "to_plane", "turned"]
 
 
 def to_plane(longitude, latitude, centre):
@@ -45,6 +45,26 @@ def to_geographic(x, y, centre):
         Degrees.
     """
     return projection(centre)(np.asarray(x, float), np.asarray(y, float), inverse=True)
+
+
+def turned(x, y, rotation):
+    """Return the coordinates of points on the plane along other axes.
+
+    Parameters
+    ----------
+    x, y : array_like
+        km.
+    rotation : float
+        By which the other axes are turned counterclockwise, degrees.
+
+    Returns
+    -------
+    ndarray, ndarray
+        km.
+    """
+    cosine, sine = np.cos(np.deg2rad(rotation)), np.sin(np.deg2rad(rotation))
+    x, y = np.asarray(x), np.asarray(y)
+    return x * cosine + y * sine, y * cosine - x * sine
 
 
 def near_longitude(longitude, reference):

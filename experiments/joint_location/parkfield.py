@@ -8,7 +8,7 @@ from bayesquake.io.stations import read_stations
 from bayesquake.io.velocity_models import read_velocity_grid
 from bayesquake.model.registry import load_model
 from bayesquake.models.hypocenter_velocity import locate
-from bayesquake.physics.projection import to_plane
+from bayesquake.physics.projection import to_plane, turned
 
 from . import figures
 from .few_events import of_stations
@@ -71,10 +71,8 @@ AXES = ("across", "along", "depth")
 
 def across_the_fault(place, grid):
     """Return places (event, 3) across and along the fault, which y of the grid follows, km."""
-    turned = np.deg2rad(grid.attrs["rotation"])
     x, y, depth = place.T
-    across = x * np.cos(turned) + y * np.sin(turned)
-    return np.stack([across, y * np.cos(turned) - x * np.sin(turned), depth], axis=-1)
+    return np.stack([*turned(x, y, grid.attrs["rotation"]), depth], axis=-1)
 
 
 def of_grid(study, grid, folder):
@@ -83,14 +81,10 @@ def of_grid(study, grid, folder):
     path = study.path(f"{FOLDER}/ncsn.sta")
     stations = read_stations(path)
     x, y = to_plane(stations["longitude"], stations["latitude"], settings["centre"])
-    place = across_the_fault(np.stack([x, y, -stations["elevation"]], axis=-1), grid)
-    inside = np.all(
-        [
-            (place[:, k] > grid[axis].to_numpy()[0]) & (place[:, k] < grid[axis].to_numpy()[-1])
-            for k, axis in enumerate(("x", "y"))
-        ],
-        axis=0,
-    )
+    inside = np.ones(len(x), bool)
+    for axis, place in zip(("x", "y"), turned(x, y, grid.attrs["rotation"]), strict=True):
+        first, last = grid[axis].to_numpy()[[0, -1]]
+        inside &= (place > first) & (place < last)
     names = set(stations["station"].to_numpy()[inside])
     of_stations(study.path(f"{FOLDER}/pkf05.pha.84_05.3D"), names, folder / "picks.pha")
     mean_nodes(grid, settings["near"], settings["top"], folder / "nodes.txt")

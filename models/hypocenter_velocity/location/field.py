@@ -22,7 +22,7 @@ from bayesquake.batch.lanes import in_lanes
 from bayesquake.batch.shard import batched, width_of
 from bayesquake.errors import DatasetError
 from bayesquake.io.catalog import source_of
-from bayesquake.physics.projection import to_geographic, to_plane
+from bayesquake.physics.projection import to_geographic, to_plane, turned
 from bayesquake.physics.travel_time.eikonal import time_factor
 from bayesquake.physics.travel_time.spline import spline_coefficients, spline_value
 
@@ -141,7 +141,8 @@ def field_tables(dataset, grid, box, vpvs, spacing, progress=None):
 def require_inside(dataset, grid, box):
     """Require that stations, preliminary epicentres and the box lie within the grid."""
     for kind, names in (("station", ("station_x", "station_y")), ("event", ("x", "y"))):
-        along = along_axes(grid, *(dataset[name].to_numpy() for name in names), dataset)
+        x, y = (dataset[name].to_numpy() for name in names)
+        along = along_axes(x, y, grid, dataset)
         for axis, place in zip(("x", "y"), along, strict=True):
             first, last = grid[axis].to_numpy()[[0, -1]]
             outside = (place < first) | (place > last)
@@ -160,7 +161,7 @@ def require_inside(dataset, grid, box):
         )
 
 
-def along_axes(grid, x, y, dataset):
+def along_axes(x, y, grid, dataset):
     """Return the distances (km) along both axes of a grid of places on the plane of the data."""
     centre = tuple(grid.attrs[f"centre_{name}"] for name in ("longitude", "latitude"))
     if not np.isnan(centre).any():
@@ -170,15 +171,16 @@ def along_axes(grid, x, y, dataset):
                 f"the grid {source_of(grid)} has a centre in degrees, and {source_of(dataset)} "
                 "places stations by km; read one of them otherwise"
             )
-        x, y = to_plane(*to_geographic(x, y, own), centre)
-    turned = np.deg2rad(grid.attrs["rotation"])
-    return x * np.cos(turned) + y * np.sin(turned), y * np.cos(turned) - x * np.sin(turned)
+        longitude, latitude = to_geographic(x, y, own)
+        x, y = to_plane(longitude, latitude, centre)
+    return turned(x, y, grid.attrs["rotation"])
 
 
 def sampled(grid, name, axes, dataset):
     """Return velocities, (x, y, depth), km/s, at nodes on the plane of the data."""
     nodes = [grid[axis].to_numpy() for axis in ("x", "y", "z")]
-    across = along_axes(grid, *np.meshgrid(*axes[:2], indexing="ij"), dataset)
+    x, y = np.meshgrid(*axes[:2], indexing="ij")
+    across = along_axes(x, y, grid, dataset)
     along = np.broadcast_arrays(*(place[..., None] for place in across), axes[2])
     held = [np.clip(place, node[0], node[-1]) for place, node in zip(along, nodes, strict=True)]
     return RegularGridInterpolator(nodes, grid[name].to_numpy())(np.stack(held, axis=-1))
