@@ -1,14 +1,16 @@
 """Hypocentres with and without velocities and station terms, of the Calaveras fault and simulated.
 
 `reproduce` runs every entry: locations beside those of NonLinLoc, the joint posterior of the
-Calaveras fault with the shift of depths that station terms bring, two velocity profiles fitted as
-such and as one, what few events say of velocities, wrong picks under Student's t and normal errors,
-and the cost of ten thousand locations. The settings are in ``config.toml``, what was found in
-``README.md``.
+Calaveras fault with the shift of depths that station terms bring, what each part of the sampler is
+worth, two velocity profiles fitted as such and as one, what few events say of velocities, the San
+Andreas fault in three dimensions and in flat layers, wrong picks under Student's t and normal
+errors, and the cost of ten thousand locations. The settings are in ``config.toml``, what was found
+in ``README.md``.
 
 References
 ----------
 Waldhauser & Ellsworth 2000, doi:10.1785/0120000006 (the data)
+Thurber et al. 2006, doi:10.1785/0120050825 (velocities of Parkfield)
 """
 
 __all__ = ["reproduce"]

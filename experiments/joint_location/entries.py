@@ -131,6 +131,7 @@ def simulated_joint(study, folder):
         load_model(MODEL_NAME),
         dataset,
         seed=study.config["seed"],
+        warmup=study.mode["simulated_warmup"],
         draws=study.mode["simulated_draws"],
     )
     write_netcdf(result, folder / "joint.nc")

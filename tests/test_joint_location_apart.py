@@ -1,10 +1,11 @@
-"""Two entries of the experiment `joint_location`: two velocity profiles, and few events."""
+"""Entries of the experiment `joint_location`: two profiles, few events, and three dimensions."""
 
 import numpy as np
 import pandas as pd
 import pytest
 
 from bayesquake.experiments.joint_location import reproduce
+from bayesquake.io.arrivals.dataset import DuplicatePickWarning
 
 
 @pytest.fixture(scope="module")
@@ -36,3 +37,16 @@ def test_few_events_say_little_of_velocities(shared_data, tmp_path):
     table = pd.read_csv(tmp_path / "hayward" / "velocities.csv")
     assert table["sd_over_prior"].max() > 0.3
     assert table["vp"].between(4, 8).all()
+
+
+def test_flat_layers_move_a_fault_sideways(shared_data, tmp_path):
+    if not (shared_data / "tomography" / "parkfield3d" / "pkf3D_PS.vel").is_file():
+        pytest.skip("parkfield3d is absent from shared/data/tomography")
+    with pytest.warns(DuplicatePickWarning):
+        reproduce(tmp_path, quick=True, entries=["parkfield"])
+    folder = tmp_path / "parkfield"
+    table = pd.read_csv(folder / "beside_relocations.csv", index_col="velocities")
+    assert table.loc["grid", "shift_across"] < 0.6 * table.loc["layers", "shift_across"]
+    assert table.loc["grid", "shift_depth"] < 2.0
+    assert (table["good_k_hat"] == 1).all()
+    assert (folder / "sections.png").is_file()
