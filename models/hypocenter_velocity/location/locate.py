@@ -123,7 +123,7 @@ def locate(
         phase, which takes some seconds each.
     spacing : float
         Of the nodes at which it is solved, km; in depth they are twice as close. Where velocities
-        double within 2 km, times are right within 6 ms for 1 km, and 0.2 s wrong for 2 km.
+        double within 2 km, times are right within 7 ms for 1 km and 40 ms for 2 km.
     importance_draws, draws : int
         Weighted draws of an event, and draws of equal weight that are kept.
     seed : int
