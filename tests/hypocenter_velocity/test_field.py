@@ -112,5 +112,8 @@ def test_what_lies_beyond_the_grid_is_refused_by_name(tmp_path):
         locate(dataset, grid=grid(), deepest=30.0)
     with pytest.raises(DatasetError, match="centre in degrees"):
         locate(dataset, grid=grid().assign_attrs(centre_longitude=140.0, centre_latitude=36.0))
+    by_degrees = dataset.assign_attrs(centre_longitude=140.0, centre_latitude=36.0)
+    with pytest.raises(DatasetError, match="no centre in degrees"):
+        locate(by_degrees, grid=grid())
     with pytest.raises(DatasetError, match="no variable"):
         locate(dataset, grid=grid().drop_vars("vp"))

@@ -22,6 +22,7 @@ from bayesquake.batch.lanes import in_lanes
 from bayesquake.batch.shard import batched, width_of
 from bayesquake.errors import DatasetError
 from bayesquake.io.catalog import source_of
+from bayesquake.io.velocity_models import GRID
 from bayesquake.physics.projection import to_geographic, to_plane, turned
 from bayesquake.physics.travel_time.eikonal import time_factor
 from bayesquake.physics.travel_time.spline import spline_coefficients, spline_value
@@ -97,7 +98,7 @@ def field_tables(dataset, grid, box, vpvs, spacing, progress=None):
     Raises
     ------
     DatasetError
-        The grid is placed by degrees and the data are not.
+        The grid is placed by degrees and the data are not, or the other way round.
     DomainError
         A station or a preliminary epicentre lies beside the grid, or the box reaches below it.
     """
@@ -163,17 +164,21 @@ def require_inside(dataset, grid, box):
 
 def along_axes(x, y, grid, dataset):
     """Return the distances (km) along both axes of a grid of places on the plane of the data."""
-    centre = tuple(grid.attrs[f"centre_{name}"] for name in ("longitude", "latitude"))
-    if not np.isnan(centre).any():
-        own = tuple(dataset.attrs[f"centre_{name}"] for name in ("longitude", "latitude"))
-        if np.isnan(own).any():
-            raise DatasetError(
-                f"the grid {source_of(grid)} has a centre in degrees, and {source_of(dataset)} "
-                "places stations by km; read one of them otherwise"
-            )
-        longitude, latitude = to_geographic(x, y, own)
-        x, y = to_plane(longitude, latitude, centre)
-    return turned(x, y, grid.attrs["rotation"])
+    own, of_grid = ({**GRID.defaults, **placed.attrs} for placed in (dataset, grid))
+    ours, theirs = (
+        (known["centre_longitude"], known["centre_latitude"]) for known in (own, of_grid)
+    )
+    by_degrees, grid_by_degrees = (not np.isnan(centre).any() for centre in (ours, theirs))
+    if by_degrees != grid_by_degrees:
+        raise DatasetError(
+            f"the grid {source_of(grid)} has {'a' if grid_by_degrees else 'no'} centre in degrees, "
+            f"and {source_of(dataset)} has {'one' if by_degrees else 'none'}; read the grid with "
+            "centre= where its x and y are zero, or without if the data are in km"
+        )
+    if by_degrees:
+        longitude, latitude = to_geographic(x, y, ours)
+        x, y = to_plane(longitude, latitude, theirs)
+    return turned(x, y, of_grid["rotation"])
 
 
 def sampled(grid, name, axes, dataset):
