@@ -57,7 +57,7 @@ ASIDE = {
 """Of two axes: one step downwind along the first from two steps upwind along the second."""
 
 
-SLAB, HALO = 16, 2
+SLAB, HALO = 8, 2
 """Planes of nodes taken at once where no order is to be kept, and planes of neighbours beside."""
 
 
@@ -82,6 +82,11 @@ class Nodes(NamedTuple):
         """Return the values at these nodes of an array on the grid."""
         return values.ravel()[self.flat]
 
+    def put(self, flat_values, plane):
+        """Return the values of a flattened grid with those of a plane at these nodes."""
+        place = jnp.where(self.inside, self.flat, flat_values.size)
+        return flat_values.at[place].set(plane, mode="drop")
+
 
 def octant_of(sweep):
     """Return the axes along which a sweep of this number runs backwards, shape (..., 3)."""
@@ -104,17 +109,19 @@ def sweep_forward(update, values, octant):
     shape = values.shape
     outside = jnp.full(shape[1:], jnp.inf, values.dtype)
 
-    def step(planes, level):
+    def step(carried, level):
+        planes, values = carried
         nodes = _nodes(level, octant, shape)
 
         def at(steps):
             return _shifted(planes[sum(steps) - 1], (steps[1], steps[2]), jnp.inf)
 
-        new = jnp.where(nodes.inside, update(nodes, nodes.of(values), at), jnp.inf)
-        return (new, planes[0]), new
+        new = jnp.where(nodes.inside, update(nodes, values[nodes.flat], at), jnp.inf)
+        return ((new, planes[0]), nodes.put(values, new)), None
 
-    _, levels = jax.lax.scan(step, (outside, outside), jnp.arange(sum(shape) - 2))
-    return _on_grid(levels, octant, shape)
+    first = (outside, outside), values.ravel()
+    (_, values), _ = jax.lax.scan(step, first, jnp.arange(sum(shape) - 2))
+    return values.reshape(shape)
 
 
 def sweep_backward(shares, values, octant):
@@ -133,17 +140,18 @@ def sweep_backward(shares, values, octant):
     shape = values.shape
     nothing = jnp.zeros(shape[1:], values.dtype)
 
-    def step(received, level):
+    def step(carried, level):
+        received, values = carried
         nodes = _nodes(level, octant, shape)
-        held = jnp.where(nodes.inside, nodes.of(values) + received[0], 0.0)
+        held = jnp.where(nodes.inside, values[nodes.flat] + received[0], 0.0)
         handed = [received[1], nothing]
         for steps, share in shares(nodes, held).items():
             handed[sum(steps) - 1] += _shifted(share, (-steps[1], -steps[2]), 0.0)
-        return tuple(handed), held
+        return (tuple(handed), nodes.put(values, held)), None
 
     levels = jnp.arange(sum(shape) - 2)
-    _, levels = jax.lax.scan(step, (nothing, nothing), levels, reverse=True)
-    return _on_grid(levels, octant, shape)
+    (_, values), _ = jax.lax.scan(step, ((nothing, nothing), values.ravel()), levels, reverse=True)
+    return values.reshape(shape)
 
 
 def upwind(values, backwards, steps, fill):
@@ -182,19 +190,31 @@ def in_slabs(function, *fields):
     *fields : pairs of an array, shape (nx, ny, nz), and the number that stands outside the grid
     """
     length = fields[0][0].shape[0]
-    count = -(-length // SLAB)
-    after = HALO + count * SLAB - length
-    padded = [
-        jnp.pad(field, ((HALO, after), (0, 0), (0, 0)), constant_values=fill)
-        for field, fill in fields
-    ]
+    size = min(SLAB, length)
 
     def of_slab(start):
-        slabs = [jax.lax.dynamic_slice_in_dim(field, start, SLAB + 2 * HALO) for field in padded]
+        rows = start - HALO + jnp.arange(size + 2 * HALO)
+        there = ((rows >= 0) & (rows < length))[:, None, None]
+        slabs = [
+            jnp.where(there, field.at[rows].get(mode="clip"), jnp.asarray(fill, field.dtype))
+            for field, fill in fields
+        ]
         return jax.tree.map(lambda result: result[HALO:-HALO], function(start - HALO, *slabs))
 
-    results = jax.lax.map(of_slab, SLAB * jnp.arange(count))
-    return jax.tree.map(lambda result: result.reshape(-1, *result.shape[2:])[:length], results)
+    def put(number, results):
+        start = jnp.minimum(number * size, length - size)
+        return jax.tree.map(
+            lambda result, slab: jax.lax.dynamic_update_slice_in_dim(result, slab, start, 0),
+            results,
+            of_slab(start),
+        )
+
+    # Arrays of zeros would be there long before they are needed; these are overwritten as well.
+    overwritten = jax.tree.map(
+        lambda slab: fields[0][0][:, : slab.shape[1], : slab.shape[2]].astype(slab.dtype),
+        jax.eval_shape(of_slab, 0),
+    )
+    return jax.lax.fori_loop(0, -(-length // size), put, overwritten)
 
 
 def _nodes(level, octant, shape):
@@ -207,15 +227,6 @@ def _nodes(level, octant, shape):
     inside = (first >= 0) & (first < shape[0])
     row = jnp.clip(indices[0], 0, shape[0] - 1)
     return Nodes((row * shape[1] + indices[1]) * shape[2] + indices[2], inside, indices)
-
-
-def _on_grid(levels, octant, shape):
-    """Return the planes of all levels of a sweep as values on the grid."""
-    along = jnp.meshgrid(*(jnp.arange(n) for n in shape), indexing="ij", sparse=True)
-    i, j, k = (
-        jnp.where(octant[axis], shape[axis] - 1 - index, index) for axis, index in enumerate(along)
-    )
-    return levels[i + j + k, j, k]
 
 
 def _shifted(plane, steps, fill):

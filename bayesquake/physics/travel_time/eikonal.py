@@ -220,24 +220,27 @@ def _factor_backward(spacing, order, solution, cotangent):
     """Solve the transposed equations, then differentiate the scheme in what it is given."""
     del order
     tau, stencil, solved_in, relative, source = solution
-    near = solved_in < 0
     nodes = (tau, 0.0), (stencil, 0), (solved_in, -1), (relative, 1.0)
 
-    def linear(first, *slabs):
+    def weights(first, *slabs):
         A, K, c, level = _components(source, spacing, first, *slabs)
         slope = jnp.where(slabs[2] < 0, 1.0, _dot(A, c))
-        return slope, [(k * a + b) / slope for k, a, b in zip(K, c, level, strict=True)]
+        return [(k * a + b) / slope for k, a, b in zip(K, c, level, strict=True)]
 
-    slope, weights = in_slabs(linear, *nodes)
-    adjoint = _transposed(cotangent, weights, stencil, solved_in, source, spacing)
-    of_square = jnp.where(near, 0.0, adjoint / (2 * slope))
+    def per_square(first, adjoint, *slabs):
+        A, _, c, _ = _components(source, spacing, first, *slabs)
+        return jnp.where(slabs[2] < 0, 0.0, adjoint / (2 * _dot(A, c)))
+
+    adjoint = _transposed(cotangent, in_slabs(weights, *nodes), stencil, solved_in, source, spacing)
+    of_square = in_slabs(per_square, (adjoint, 0.0), *nodes)
 
     def left_side(source):
-        def squares(first, *slabs):
+        def of_rows(first, of_square, *slabs):
             _, _, c, level = _components(source, spacing, first, *slabs)
-            return _dot(c, c) + _dot(level, level)
+            squares = of_square * (_dot(c, c) + _dot(level, level))
+            return squares.sum(axis=(1, 2), keepdims=True)
 
-        return jnp.sum(of_square * in_slabs(squares, *nodes))
+        return jnp.sum(in_slabs(of_rows, (of_square, 0.0), *nodes))
 
     def towards(direction):
         return -jax.jvp(left_side, (source,), (direction,))[1]
@@ -245,7 +248,7 @@ def _factor_backward(spacing, order, solution, cotangent):
     return (
         2 * of_square * relative,
         jax.lax.map(towards, jnp.eye(3, dtype=source.dtype)),
-        jnp.where(near, adjoint, 0.0),
+        jnp.where(solved_in < 0, adjoint, 0.0),
     )
 
 
