@@ -17,6 +17,7 @@ from .study import MODEL_NAME, first_events
 __all__ = ["parkfield"]
 
 FOLDER = "parkfield3d"
+SHIFTS = [f"{kind}_{axis}" for kind in ("shift", "sd") for axis in ("across", "along", "depth")]
 
 
 def parkfield(study, folder):
@@ -34,7 +35,8 @@ def parkfield(study, folder):
         rotation=settings["rotation"],
     )
     dataset = first_events(of_grid(study, grid, folder), study.mode["events"])
-    common = {"bounds": settings["bounds"], "deepest": settings["deepest"], "seed": 1}
+    common = {name: settings[name] for name in ("bounds", "deepest")}
+    common["seed"] = study.config["seed"]
     spacing = study.mode["grid_spacing"]
     found = {
         "grid": locate(dataset, grid=grid, spacing=spacing, **common),
@@ -51,10 +53,7 @@ def parkfield(study, folder):
         shift = ours - theirs
         variance = np.diagonal(result["locations"]["covariance"].to_numpy(), axis1=1, axis2=2)
         rows[name] = {
-            **{
-                f"shift_{axis}": value for axis, value in zip(AXES, shift.mean(axis=0), strict=True)
-            },
-            **{f"sd_{axis}": value for axis, value in zip(AXES, shift.std(axis=0), strict=True)},
+            **dict(zip(SHIFTS, [*shift.mean(axis=0), *shift.std(axis=0)], strict=True)),
             "median_posterior_sd": np.sqrt(np.median(variance)),
             "good_k_hat": float((result["locations"]["pareto_k"] < 0.7).mean()),
         }
@@ -64,9 +63,6 @@ def parkfield(study, folder):
     return "shift across the fault " + ", ".join(
         f"{row['shift_across']:+.2f} km ({name})" for name, row in rows.items()
     )
-
-
-AXES = ("across", "along", "depth")
 
 
 def across_the_fault(place, grid):

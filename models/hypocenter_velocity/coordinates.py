@@ -26,10 +26,6 @@ from .velocities import VELOCITY_SITES
 
 __all__ = ["COORDINATES", "recommended"]
 
-FEW_PICKS_OF_A_TERM = 3
-"""Where stations have no more picks of a phase, their terms take up much of these at any scale of
-the errors: the posterior is narrow in places, which needs short steps."""
-
 START_SPREAD = 1.5
 """Spread of the starting points in posterior standard deviations."""
 
@@ -70,16 +66,7 @@ def recommended(data):
     metric = "low_rank" if unknowns <= MOST_UNKNOWNS_OF_LOW_RANK else "diagonal"
     few = data.picks < PICKS_OF_A_ROUND_POSTERIOR
     lengths = {"warmup": 1000, "max_tree_depth": 8} if few else {"warmup": 500, "max_tree_depth": 4}
-    narrow = {"target_accept": 0.95} if picks_of_a_term(data) <= FEW_PICKS_OF_A_TERM else {}
-    return {"driver": "nuts", "metric": metric, **lengths, **narrow}
-
-
-def picks_of_a_term(data):
-    """Return how many picks a station has of the phase of which stations have fewest."""
-    known = np.asarray(data.mask)
-    phase, station = np.asarray(data.phase)[known], np.asarray(data.station)[known]
-    counts = [np.bincount(station[phase == k]) for k in np.unique(phase)]
-    return min(count.sum() / np.count_nonzero(count) for count in counts) / len(data.sign)
+    return {"driver": "nuts", "metric": metric, **lengths}
 
 
 def depth_moves(root):
