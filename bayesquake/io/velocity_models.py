@@ -277,7 +277,7 @@ def read_velocity_grid(path, *, centre=None, rotation=0.0):
         A header (``bld nx ny nz``), the nodes along x, y and z, two lines of zeros, Vp in rows of
         nx, y running faster than z; then, perhaps, Vp/Vs in the same order.
     centre : (longitude, latitude), optional
-        Where x = y = 0, in degrees; that of the arrivals if there is none.
+        Where x = y = 0, in degrees; needed by whoever places sources and stations by degrees.
     rotation : float
         By which the axes are turned counterclockwise, degrees.
 

@@ -116,7 +116,7 @@ def sweep_forward(update, values, octant):
         def at(steps):
             return _shifted(planes[sum(steps) - 1], (steps[1], steps[2]), jnp.inf)
 
-        new = jnp.where(nodes.inside, update(nodes, values[nodes.flat], at), jnp.inf)
+        new = jnp.where(nodes.inside, update(nodes, nodes.of(values), at), jnp.inf)
         return ((new, planes[0]), nodes.put(values, new)), None
 
     first = (outside, outside), values.ravel()
@@ -143,7 +143,7 @@ def sweep_backward(shares, values, octant):
     def step(carried, level):
         received, values = carried
         nodes = _nodes(level, octant, shape)
-        held = jnp.where(nodes.inside, values[nodes.flat] + received[0], 0.0)
+        held = jnp.where(nodes.inside, nodes.of(values) + received[0], 0.0)
         handed = [received[1], nothing]
         for steps, share in shares(nodes, held).items():
             handed[sum(steps) - 1] += _shifted(share, (-steps[1], -steps[2]), 0.0)

@@ -27,9 +27,9 @@ from bayesquake.physics.projection import to_geographic, to_plane, turned
 from bayesquake.physics.travel_time.eikonal import time_factor
 from bayesquake.physics.travel_time.spline import spline_coefficients, spline_value
 
-from ..data.arrays import indices
 from ..errors import DomainError
 from ..physics.arrivals import distance_of
+from .tables import table_of_picks
 
 __all__ = ["FieldTables", "field_tables"]
 
@@ -133,10 +133,7 @@ def field_tables(dataset, grid, box, vpvs, spacing, progress=None):
         at_station,
         np.tile(stations[:, 2], len(phases)),
     )
-    _, station, phase = indices(dataset)
-    if vpvs is not None:
-        return tables, (station, np.where(phase == 1, vpvs, 1.0))
-    return tables, (phase * len(stations) + station, np.ones(len(phase)))
+    return tables, table_of_picks(dataset, np.arange(len(stations)), vpvs)
 
 
 def require_inside(dataset, grid, box):

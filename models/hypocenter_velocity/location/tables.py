@@ -18,7 +18,7 @@ from bayesquake.physics.travel_time.spline import spline_coefficients, spline_va
 from ..data.arrays import indices
 from ..physics.arrivals import REFERENCE_VPVS, distance_of
 
-__all__ = ["Tables", "layer_tables", "s_ratio", "tabulated"]
+__all__ = ["Tables", "layer_tables", "s_ratio", "table_of_picks", "tabulated"]
 
 SPACING_KM = 0.2
 """Between nodes, of distance and of depth."""
@@ -73,7 +73,6 @@ def layer_tables(dataset, box, vpvs):
     vpvs : float or None
         Ratio of velocities that gives those of S; None for those of the layers.
     """
-    _, station, phase = indices(dataset)
     station_depth = dataset["station_depth"].to_numpy().astype(float)
     depths, of_station = np.unique(station_depth, return_inverse=True)
     vp, vs = (dataset[name].to_numpy().astype(float) for name in ("vp", "vs"))
@@ -82,9 +81,25 @@ def layer_tables(dataset, box, vpvs):
     farthest = np.linalg.norm(stations[:, None] - corners, axis=-1).max()
     profiles = [vp] if vpvs is not None else [vp, vs]
     tables = tabulated(profiles, depths, dataset["top"].to_numpy(), farthest, box.high[2])
+    return tables, table_of_picks(dataset, of_station, vpvs)
+
+
+def table_of_picks(dataset, of_station, vpvs):
+    """Return the number of its table and the ratio of times of every pick.
+
+    Parameters
+    ----------
+    dataset : xarray.Dataset
+    of_station : (station,)
+        Table of P of each station. Those of S, if there are such, come after all of these.
+    vpvs : float or None
+        Ratio by which the times of P are those of S; None where S has tables of its own.
+    """
+    _, station, phase = indices(dataset)
+    table = of_station[station]
     if vpvs is not None:
-        return tables, (of_station[station], np.where(phase == 1, vpvs, 1.0))
-    return tables, (phase * len(depths) + of_station[station], np.ones(len(phase)))
+        return table, np.where(phase == 1, vpvs, 1.0)
+    return table + phase * (of_station.max() + 1), np.ones(len(phase))
 
 
 def tabulated(velocities, station_depths, tops, farthest, deepest):
