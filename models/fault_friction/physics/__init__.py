@@ -1,0 +1,1 @@
+"""Rate-and-state friction on elastic faults: stiffness, laws, trajectories."""
