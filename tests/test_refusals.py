@@ -226,6 +226,15 @@ CONTRADICTIONS = {
         "a mark that is not there": lambda d: d.assign_attrs(marks="depth"),
         "a sphere without longitudes": lambda d: d.assign_attrs(distance="sphere"),
     },
+    "fault_friction": {
+        "epochs out of order": lambda d: d.isel(epoch=[1, 0, *range(2, d.sizes["epoch"])]),
+        "an epoch twice": lambda d: d.isel(epoch=[0, *range(d.sizes["epoch"])]),
+        "nothing observed": lambda d: d.assign(log_slip_rate=d["log_slip_rate"] * np.nan),
+        "a stiffness that is not square": lambda d: d.assign(
+            stiffness=(("cell", "source"), [[1.0, 2.0]])
+        ),
+        "a spring that pushes": lambda d: d.assign(stiffness=(("cell", "source"), [[-1.0]])),
+    },
     "hypocenter_velocity": {
         "an event of three picks": lambda d: d.isel(pick=slice(3)),
         "a source above the layers": lambda d: changed(d, depth=(1, -0.5)),

@@ -16,7 +16,7 @@ from jax.scipy.linalg import solve_triangular
 from bayesquake.inference.kernels.newton import automatic_slopes, newton_mode
 from bayesquake.model.capabilities import Coordinates
 
-__all__ = ["Around", "around_mode", "arrays_of"]
+__all__ = ["Around", "around_mode", "arrays_of", "forward", "initial", "inverse", "root_of"]
 
 START_SPREAD = 1.5
 """Spread of the starting points in posterior standard deviations."""
@@ -75,7 +75,7 @@ def around_mode(slopes=None):
             return tuple(one + other for one, other in both)
 
         mode, _, precision = newton_mode(posterior, jnp.zeros(base.dim))
-        return Around(arrays, base.unravel(mode.position), _root(precision))
+        return Around(arrays, base.unravel(mode.position), root_of(precision))
 
     return Coordinates(condition, forward, inverse, initial)
 
@@ -110,10 +110,10 @@ def _best_of_prior(base, arrays, priors):
 
 def _at_mode(base, arrays, priors, mode):
     precision = -jax.hessian(base.log_density)(mode, arrays)
-    return Around(arrays, base.unravel(mode), _root(precision))
+    return Around(arrays, base.unravel(mode), root_of(precision))
 
 
-def _root(precision):
+def root_of(precision):
     """Return the root of the inverse of a precision that is made positive where it is not."""
     scale = jnp.sqrt(jnp.maximum(jnp.abs(jnp.diagonal(precision)), jnp.finfo(float).tiny))
     values, vectors = jnp.linalg.eigh(precision / jnp.outer(scale, scale))

@@ -1,0 +1,30 @@
+"""Rate-and-state friction from how a fault slips, with exact derivatives of its motion."""
+
+from bayesquake.model.model import Model, Trial
+
+from .coordinates import COORDINATES
+from .data.arrays import prepare
+from .data.reading import read
+from .model import PRIORS, QUANTITIES, declare
+from .simulation import design_of, draw
+
+__all__ = ["MODEL"]
+
+MODEL = Model(
+    name="fault_friction",
+    title="Rate-and-state friction of a fault from its slip",
+    references=(
+        "Ito, Kano & Nagao 2023, doi:10.48550/arXiv.2109.13143",
+        "Kano et al. 2013, doi:10.5047/eps.2013.08.002",
+    ),
+    declare=declare,
+    priors=PRIORS,
+    quantities=QUANTITIES,
+    read=read,
+    prepare=prepare,
+    draw=draw,
+    design_of=design_of,
+    coordinates=COORDINATES,
+    recommended=lambda arrays: {"driver": "nuts", "warmup": 500, "target_accept": 0.9},
+    trials=(Trial({"epochs": 24}),),
+)

@@ -1,0 +1,1 @@
+"""Observed motions of faults: layout, reader and arrays."""

@@ -1,0 +1,97 @@
+"""The data sets of this model: a fault of cells, how it began to move, and what was seen of it.
+
+SI units inside. A fault of one cell is a block on a spring, whose friction and stiffness are
+numbers; of many cells friction is a field and the stiffness is known.
+"""
+
+import numpy as np
+
+from bayesquake.io.datasets import Schema, Variable
+from bayesquake.model.options import number
+
+from ..errors import KernelError
+
+__all__ = ["DATA", "FALLBACK"]
+
+LARGEST = 1e13
+"""Seconds, 300,000 years."""
+
+ASYMMETRY, NEGATIVE = 1e-8, -1e-8
+"""Of a stiffness, relative to its largest element and eigenvalue: rounding."""
+
+FALLBACK = {"plate_rate": 0.065 / (365.25 * 86400), "rigidity": 40e9, "shear_wave_speed": 3000.0}
+"""Of the slow slip twin."""
+
+
+def require_motion(dataset, name):
+    """Require increasing times, and a stiffness that is one."""
+    time = dataset["time"].to_numpy()
+    backward = np.diff(time) <= 0
+    if backward.any():
+        epoch = int(np.argmax(backward)) + 1
+        raise ValueError(
+            f"epoch {epoch}: time {time[epoch]:g} s is not after that of the epoch before it, "
+            f"{time[epoch - 1]:g} s; sort the epochs and leave out repeated ones"
+        )
+    if not dataset["log_slip_rate"].notnull().any():
+        raise ValueError("log_slip_rate holds no number; give what was observed")
+    if "stiffness" in dataset:
+        require_stiffness(dataset["stiffness"].transpose("cell", "source").to_numpy(), name)
+
+
+def require_stiffness(stiffness, name):
+    """Require a square symmetric stiffness without negative eigenvalues.
+
+    Raises
+    ------
+    KernelError
+    """
+    if stiffness.shape[0] != stiffness.shape[1]:
+        raise KernelError(
+            f"{name}: stiffness is {stiffness.shape}; give a square one, cell by cell"
+        )
+    uneven = np.abs(stiffness - stiffness.T)
+    if uneven.max() > ASYMMETRY * np.abs(stiffness).max():
+        cell, source = np.unravel_index(int(uneven.argmax()), uneven.shape)
+        raise KernelError(
+            f"{name}: stiffness of cells {cell} and {source} is {stiffness[cell, source]:g} and "
+            f"{stiffness[source, cell]:g} Pa/m; give cells of one size, or a symmetric stiffness"
+        )
+    values = np.linalg.eigvalsh(stiffness)
+    if values[0] < NEGATIVE * values[-1]:
+        raise KernelError(
+            f"{name}: the stiffness has the negative eigenvalue {values[0]:g} Pa/m, so that slip "
+            "would feed itself; compute it again"
+        )
+
+
+DATA = Schema(
+    {
+        "time": Variable("s", "time after the start", ("epoch",), low=0, high=LARGEST),
+        "log_slip_rate": Variable(
+            "1",
+            "ln of slip rate over plate rate",
+            ("epoch", "cell"),
+            low=-100,
+            high=60,
+            missing=True,
+        ),
+        "log_slip_rate_error": Variable("1", "standard deviation of its errors", (), low=1e-6),
+        "start_log_slip_rate": Variable(
+            "1", "ln of slip rate over plate rate at time zero", ("cell",), low=-100, high=60
+        ),
+        "start_log_state": Variable(
+            "1", "ln of state times plate rate over L at time zero", ("cell",), low=-100, high=100
+        ),
+        "stiffness": Variable(
+            "Pa/m", "shear stress that slip takes from a cell", ("cell", "source"), optional=True
+        ),
+    },
+    attributes={
+        "plate_rate": number("m/s", above=0, at_most=1),
+        "rigidity": number("Pa", above=0, at_most=1e15),
+        "shear_wave_speed": number("m/s", above=0, at_most=1e5),
+    },
+    defaults=FALLBACK,
+    require=require_motion,
+)

@@ -1,0 +1,36 @@
+"""The exceptions and warnings of this model."""
+
+from bayesquake.errors import BayesquakeError, DatasetError
+
+__all__ = [
+    "CoarseCellsWarning",
+    "FrictionParameterError",
+    "GridStaleError",
+    "KernelError",
+    "ResolutionError",
+    "TrajectoryError",
+]
+
+
+class FrictionParameterError(DatasetError):
+    """A friction parameter that must be positive is not."""
+
+
+class KernelError(DatasetError):
+    """A stiffness is not square, not symmetric, or gives energy away."""
+
+
+class ResolutionError(DatasetError):
+    """Cells are longer than the length on which rate-and-state friction is continuous."""
+
+
+class CoarseCellsWarning(UserWarning):
+    """Cells resolve that length poorly."""
+
+
+class TrajectoryError(BayesquakeError):
+    """A fault cannot be followed through all observed times."""
+
+
+class GridStaleError(BayesquakeError):
+    """Frozen steps do not serve the motion that they are used for."""

@@ -1,0 +1,38 @@
+"""Derivatives of functions of few unknowns, backwards too, from their forward-mode Jacobian.
+
+Loops of unknown length can be differentiated forwards alone. With the Jacobian at hand the
+derivative is a product with a matrix, which JAX transposes; its own derivative is exact again.
+"""
+
+import functools
+
+import jax
+import jax.numpy as jnp
+
+__all__ = ["by_jacobian", "value_and_jacobian"]
+
+
+def by_jacobian(function):
+    """Return a function of a vector with the derivatives of its forward-mode Jacobian.
+
+    Parameters
+    ----------
+    function : callable
+        ``((unknown,) array, held) -> (value,) array``, differentiable forwards. What is held, a
+        pytree, counts as constant.
+    """
+    differentiable = jax.custom_jvp(function)
+
+    @differentiable.defjvp
+    def pushed(primals, tangents):
+        x, held = primals
+        value, jacobian = value_and_jacobian(lambda x: function(x, held), x)
+        return value, jacobian @ tangents[0]
+
+    return differentiable
+
+
+def value_and_jacobian(function, x):
+    """Return a function of a vector and its Jacobian, (value,) and (value, unknown)."""
+    along = functools.partial(jax.jvp, function, (x,))
+    return jax.vmap(lambda unit: along((unit,)), out_axes=(None, -1))(jnp.eye(x.size))
