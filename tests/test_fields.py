@@ -75,6 +75,7 @@ def test_no_hessian_of_thousands_is_formed_unasked(rays, monkeypatch):
     def refuse(*arguments):
         raise AssertionError("a dense Hessian was formed")
 
+    monkeypatch.setattr(driver, "dense", refuse)
     monkeypatch.setattr(driver, "laplace_program", refuse)
     target = bq.target(MODEL, rays[1])
     assert target.dim == 3000

@@ -14,7 +14,7 @@ import numpy as np
 
 from bayesquake.errors import DriverError
 from bayesquake.inference.kernels.compilation import recorded_compilations
-from bayesquake.inference.kernels.lowrank import climb, low_rank
+from bayesquake.inference.kernels.lowrank import LowRank, climb, dense, low_rank
 from bayesquake.inference.kernels.mode import best_mode
 from bayesquake.inference.kernels.settings import ONE_PIECE
 from bayesquake.inference.kernels.starts import initial_positions
@@ -32,8 +32,14 @@ RIVAL_HEIGHT = 0.05
 """Largest density at another mode, relative to the best and times its squared distance in standard
 deviations, that a single Gaussian may leave out: about what it adds to the variance."""
 
+LARGEST_WHOLE = 250
+"""Unknowns above which the mode is sought from the host, and the Hessian made row by row."""
+
 LARGEST_DENSE = 2000
 """Unknowns above which the Hessian is not formed unless asked for."""
+
+ROWS_AT_ONCE = 64
+"""Rows of H that are computed side by side."""
 
 SMALLEST_EIGENVALUE = 0.01
 """Of the likelihood's curvature, against the prior's 1: below it a direction is the prior's."""
@@ -79,8 +85,10 @@ def laplace(target, *, chains=4, draws=1000, starts=4, hessian="auto", seed=0, p
         The search found no mode, the curvature there is not positive, or the low rank is not low.
     """
     key_start, key_draw = jax.random.split(jax.random.key(seed))
-    by_products = hessian == "low_rank" or (hessian == "auto" and target.dim > LARGEST_DENSE)
-    approximate = by_low_rank if by_products else by_whole_matrix
+    few = hessian == "low_rank" or (hessian == "auto" and target.dim > LARGEST_DENSE)
+    approximate = by_whole_program
+    if few or target.dim > LARGEST_WHOLE:
+        approximate = functools.partial(by_products, curvature_of=few_pairs if few else all_rows)
     began = time.perf_counter()
     with recorded_compilations() as compiled:
         start = initial_positions(target, key_start, starts)
@@ -94,7 +102,7 @@ def laplace(target, *, chains=4, draws=1000, starts=4, hessian="auto", seed=0, p
     checks = (
         *mode_checks(found.gradient_norm, found.lowest, found.rival),
         *found.checks,
-        *weight_checks(positions, weight, by_products),
+        *weight_checks(positions, weight, target.dim > LARGEST_WHOLE),
     )
     return Found(
         positions=positions,
@@ -120,11 +128,11 @@ class Approximation(NamedTuple):
     checks: tuple = ()
 
 
-def by_whole_matrix(target, key, start, count):
-    """Return the approximation by the Hessian."""
+def by_whole_program(target, key, start, count):
+    """Return the approximation by one program that finds modes, Hessian and draws."""
     run = laplace_program(target.log_density, count)
     found = jax.tree.map(np.asarray, run(key, start, target.data))
-    positions, log_density, log_proposal, norm, iterations, lowest, away, heights = found
+    positions, log_density, log_proposal, norm, iterations, lowest, away, heights, mode = found
     return Approximation(
         positions,
         log_density,
@@ -133,22 +141,20 @@ def by_whole_matrix(target, key, start, count):
         int(iterations) + 2 * target.dim,
         lowest,
         weight_of_rival(away, heights),
+        step_checks(target, mode),
     )
 
 
-def by_low_rank(target, key, start, count):
+def by_products(target, key, start, count, *, curvature_of):
     """Return the approximation by products of the Hessian with vectors."""
-    value_and_gradient, product, density = products_of(target.log_density)
+    value_and_gradient, product, density, _ = products_of(target.log_density)
 
     def slopes(position):
         return value_and_gradient(position, target.data)
 
     ends = [climb(slopes, lambda x, v: product(x, v, target.data), x) for x in np.asarray(start)]
     mode, *_ = max(ends, key=lambda end: end[1] if np.isfinite(end[1]) else -np.inf)
-    seed = int(jax.random.randint(key, (), 0, 2**31 - 1))
-    curvature = low_rank(
-        lambda v: product(mode, v, target.data), target.dim, SMALLEST_EIGENVALUE, seed
-    )
+    curvature = curvature_of(target, mode, key)
     gradient = np.asarray(slopes(mode)[1])
     noise = np.asarray(jax.random.normal(key, (count, target.dim)))
     positions = mode + curvature.inverse_root(noise)
@@ -164,15 +170,36 @@ def by_low_rank(target, key, start, count):
         log_proposal,
         np.linalg.norm(curvature.inverse_root(gradient[None])),
         sum(end[2] for end in ends) + 2 * curvature.products,
-        1 + curvature.values.min(initial=0.0),
+        curvature.lowest,
         weight_of_rival(away, np.array([end[1] for end in ends])),
-        low_rank_checks(curvature),
+        (*curvature_checks(curvature), *step_checks(target, mode)),
     )
+
+
+def few_pairs(target, mode, key):
+    """Return the largest eigenpairs of H - I at a mode."""
+    product = products_of(target.log_density).product
+    seed = int(jax.random.randint(key, (), 0, 2**31 - 1))
+    return low_rank(lambda v: product(mode, v, target.data), target.dim, SMALLEST_EIGENVALUE, seed)
+
+
+def all_rows(target, mode, key):
+    """Return H at a mode, made row by row."""
+    return dense(np.asarray(products_of(target.log_density).hessian(mode, target.data)))
+
+
+class Products(NamedTuple):
+    """Compiled slopes, products Hv, densities and H, all with the data as last argument."""
+
+    value_and_gradient: Any
+    product: Any
+    density: Any
+    hessian: Any
 
 
 @functools.cache
 def products_of(log_density):
-    """Return compiled slopes, products Hv and densities, all with the data as last argument."""
+    """Return the `Products` of a log density."""
 
     @jax.jit
     def product(position, vector, data):
@@ -183,7 +210,12 @@ def products_of(log_density):
     def density(positions, data):
         return jax.lax.map(lambda x: log_density(x, data), positions, batch_size=100)
 
-    return jax.jit(jax.value_and_grad(log_density)), product, density
+    @jax.jit
+    def hessian(position, data):
+        rows = jnp.eye(position.size)
+        return jax.lax.map(lambda v: product(position, v, data), rows, batch_size=ROWS_AT_ONCE)
+
+    return Products(jax.jit(jax.value_and_grad(log_density)), product, density, hessian)
 
 
 def _require_mode(found, starts):
@@ -201,19 +233,30 @@ def _require_mode(found, starts):
         )
 
 
-def weight_checks(positions, weight, by_products):
+def weight_checks(positions, weight, many):
     """Return the rows of the importance weights.
 
     In thousands of dimensions the joint weights tell nothing of single answers, and are shown.
     """
     rows = (weight_check(pareto_k(weight)), weighted_change_check(positions, weight))
-    if not by_products:
+    if not many:
         return rows
     return tuple(row._replace(kind="information", limit=np.nan) for row in rows)
 
 
-def low_rank_checks(curvature):
-    """Return the rows of what the eigenpairs leave out, against the prior's curvature of 1."""
+def step_checks(target, mode):
+    """Return the row of the steps that a model holds, () where it holds none."""
+    error = None if target.step_error is None else target.step_error(mode, target.data)
+    if error is None:
+        return ()
+    meaning = "at the mode, over what is tolerated"
+    return (Check("error of held steps", float(error), 1.0, kind="adequacy", meaning=meaning),)
+
+
+def curvature_checks(curvature):
+    """Return the rows of what eigenpairs leave out, against the prior's curvature of 1."""
+    if not isinstance(curvature, LowRank):
+        return ()
     reach = abs(curvature.residual) + 2 * curvature.residual_error
     rank = curvature.values.size
     return (
@@ -308,6 +351,7 @@ def laplace_program(log_density, count):
             lowest,
             away,
             modes.log_density,
+            mode,
         )
 
     return jax.jit(run)

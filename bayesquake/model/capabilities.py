@@ -3,7 +3,7 @@
 import dataclasses
 from collections.abc import Callable
 
-__all__ = ["Accepts", "Coordinates", "Folds", "Moves", "Problems"]
+__all__ = ["Accepts", "Coordinates", "Folds", "HeldSteps", "Moves", "Problems"]
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -42,6 +42,9 @@ class Coordinates:
         ``condition``. The search then runs from the host, over one small compiled program.
     held : tuple of str
         Sites that keep their starting values in the search.
+    on_host : callable
+        ``data -> bool``, whether ``condition`` is called as it stands, not compiled as a whole: for
+        searches that compile what they need themselves, of shapes that come out as they go.
     needs : tuple of str, optional
         Parameters that must not be fixed, or the coordinates around the mode take the place of
         these; all by default.
@@ -53,6 +56,7 @@ class Coordinates:
     initial: Callable
     start: Callable | None = None
     held: tuple[str, ...] = ()
+    on_host: Callable = lambda data: False
     needs: tuple[str, ...] | None = None
 
 
@@ -73,6 +77,20 @@ class Folds:
     count: Callable
     without: Callable
     terms: Callable
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class HeldSteps:
+    """Steps of a numerical solution that were chosen at the mode and are held from then on.
+
+    Attributes
+    ----------
+    error : callable
+        ``(values, arrays) -> ratio`` of the error that the steps make at given values to the
+        largest that is tolerated, or None where no steps are held.
+    """
+
+    error: Callable
 
 
 @dataclasses.dataclass(frozen=True, eq=False)

@@ -5,7 +5,14 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from bayesquake.errors import DriverError, OptionError
-from bayesquake.model.capabilities import Accepts, Coordinates, Folds, Moves, Problems
+from bayesquake.model.capabilities import (
+    Accepts,
+    Coordinates,
+    Folds,
+    HeldSteps,
+    Moves,
+    Problems,
+)
 from bayesquake.model.options import accepted_by, defaults_of
 from bayesquake.model.simulation import replicated, simulated
 
@@ -130,6 +137,7 @@ class Model:
     coordinates : Coordinates, optional
         In which the model is sampled.
     folds : Folds, optional
+    held_steps : HeldSteps, optional
     moves : Moves, optional
     accepts : Accepts, optional
         What the model takes of another model's posterior as its data.
@@ -170,6 +178,7 @@ class Model:
     answers: Callable | None = None
     coordinates: Coordinates | None = None
     folds: Folds | None = None
+    held_steps: HeldSteps | None = None
     moves: Moves | None = None
     accepts: Accepts | None = None
     simulate_arrays: Callable | None = None

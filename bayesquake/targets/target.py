@@ -101,6 +101,9 @@ class Target:
     move : callable, optional
         ``(key, position, data) -> position``, a step of the model's own that leaves the density
         invariant.
+    step_error : callable, optional
+        ``(position, data) -> ratio`` of the error of steps that are held to what is tolerated, or
+        None.
     judged : callable, optional
         ``(position, data) -> dict`` of the quantities that must converge.
     fixed : tuple of str
@@ -126,6 +129,7 @@ class Target:
     split: Callable | None = None
     slopes: Callable | None = None
     move: Callable | None = None
+    step_error: Callable | None = None
     judged: Callable | None = None
     fixed: tuple[str, ...] = ()
 
@@ -247,6 +251,8 @@ def _build(model, priors, arrays):
 
     if model.moves is not None:
         made = dataclasses.replace(made, move=_move_of(model.moves, made, distributions))
+    if model.held_steps is not None:
+        made = dataclasses.replace(made, step_error=_step_error_of(model.held_steps, made))
     free = {name for name, quantity in model.quantities.items() if quantity.fixed}
     made = dataclasses.replace(made, judged=judged, fixed=tuple(sorted(free | still)))
     if model.folds is None:
@@ -267,6 +273,15 @@ def _move_of(moves, made, distributions):
         return made.unconstrain({**values, **moved}, data)
 
     return move
+
+
+def _step_error_of(held_steps, made):
+    """Return the error of the held steps as one of positions."""
+
+    def step_error(position, data):
+        return held_steps.error(made.constrain(position, data), arrays_of(data))
+
+    return step_error
 
 
 def _in_need(coordinates, fixed):
@@ -295,6 +310,7 @@ COMPILED = (
     "log_likelihood",
     "prior_position",
     "fold_terms",
+    "step_error",
 )
 """Functions of a target that are compiled as they stand: called from Python one by one, every
 primitive in them would be a program of its own."""
@@ -430,7 +446,12 @@ def _whitened_target(base, whitening, distributions):
 def _condition(base, whitening, priors):
     """Return ``data -> data`` with what the coordinates need."""
     if whitening.start is None:
-        return jax.jit(lambda data: whitening.condition(base, data, priors))
+
+        def found(data):
+            return whitening.condition(base, data, priors)
+
+        compiled = jax.jit(found)
+        return lambda data: (found if whitening.on_host(data) else compiled)(data)
 
     @jax.jit
     def start_of(data):

@@ -2,11 +2,12 @@
 
 from bayesquake.model.model import Model, Trial
 
-from .coordinates import COORDINATES
+from .coordinates import COORDINATES, recommended
 from .data.arrays import prepare
 from .data.reading import read
 from .model import PRIORS, QUANTITIES, declare
-from .simulation import design_of, draw
+from .motion import HELD_STEPS
+from .simulation import design_of, draw, lengths
 
 __all__ = ["MODEL"]
 
@@ -24,7 +25,9 @@ MODEL = Model(
     prepare=prepare,
     draw=draw,
     design_of=design_of,
+    lengths=lengths,
     coordinates=COORDINATES,
-    recommended=lambda arrays: {"driver": "nuts", "warmup": 500, "target_accept": 0.9},
-    trials=(Trial({"epochs": 24}),),
+    recommended=recommended,
+    held_steps=HELD_STEPS,
+    trials=(Trial({"epochs": 24}), Trial({"cells": (2, 2), "cell_size": 40e3, "epochs": 8})),
 )

@@ -1,17 +1,19 @@
-r"""Coordinates in which the posterior of a block on a spring is nearly standard normal.
+r"""Coordinates in which the posterior is nearly standard normal.
 
-What slip rates tell of friction they tell of its logarithms: in ln A, ln(B - A), ln L and ln k the
-posterior is straight, in B - A itself it is a banana. Since B - A may be negative, chains hold
+**A block on a spring.** What slip rates tell of friction they tell of its logarithms: in ln A,
+ln(B - A), ln L and ln k the posterior is straight, in B - A itself it is a banana. Since B - A may
+be negative, chains hold
 
 .. math:: w = \operatorname{arsinh}\frac{B - A}{c}
 
 with c a fourth of the standard deviation of B - A, so that w is the logarithm where the sign is
-known and smooth where it is not.
+known and smooth where it is not. The mode is sought from many draws of the prior at once, by
+Marquardt's damped steps with the precision :math:`D^T D + P` of the Jacobian D of the residuals and
+of the prior P: slip rates of a cycle fit at wrong phases too, and a single search ends in one of
+these. The posterior is then whitened by that precision.
 
-The mode is sought from many draws of the prior at once, by Marquardt's damped steps with the
-precision :math:`D^T D + P` of the Jacobian D of the residuals and of the prior P: slip rates of a
-cycle fit at wrong phases too, and a single search ends in one of these. The posterior is then
-whitened by that precision.
+**A fault of cells** is sampled in its white latents, whose prior is standard normal. The mode is
+sought on the host, and the steps that the motion takes there are held from then on.
 
 References
 ----------
@@ -20,59 +22,85 @@ Marquardt 1963, doi:10.1137/0111030
 
 import jax
 import jax.numpy as jnp
-from numpyro.infer.util import constrain_fn, potential_energy
+import numpy as np
 
 from bayesquake.inference.kernels.newton import newton_mode
 from bayesquake.model import coordinates as around
 from bayesquake.model.capabilities import Coordinates
-from bayesquake.targets.points import at_points
 
-from .model import PRIORS, declare_friction, expected_log_slip_rate
-from .physics.by_jacobian import value_and_jacobian
+from .errors import TrajectoryError
+from .friction import names_of
+from .motion import path_of
+from .physics.frozen import grid_of
+from .physics.trajectory import YEAR
+from .search import BENT, climbed, plain, slopes_of
 
-__all__ = ["COORDINATES"]
+__all__ = ["COORDINATES", "recommended"]
 
 STARTS = 32
 """Searches, of which the best is kept."""
 
-BENT = "b_minus_a"
 SHARE_OF_SD = 0.25
+"""c in standard deviations of B - A."""
 
 
 def condition(base, data, priors):
-    """Return the data with the mode of the posterior and the root of its covariance."""
+    """Return the data with the mode of the posterior, and what the coordinates need there."""
+    slopes = slopes_of(base, tuple(priors.items()))
+    return (of_spring if data.fields is None else of_fault)(base, data, slopes)
 
-    def friction():
-        declare_friction(priors)
 
-    def log_prior(position):
-        sites, log_slope = plain(base.unravel(position), data)
-        with at_points():
-            return log_slope - potential_energy(friction, (), {}, sites)
-
-    def residuals(position):
-        sites, _ = plain(base.unravel(position), data)
-        with at_points():
-            values = constrain_fn(friction, (), {}, sites, return_deterministic=True)
-        expected = expected_log_slip_rate(jnp.stack([values[name] for name in PRIORS]), data)
-        apart = (expected[:, None] - data.log_slip_rate) / data.error
-        return jnp.where(data.seen, apart, 0.0).ravel()
-
-    def slopes(position):
-        residual, jacobian = value_and_jacobian(residuals, position)
-        prior, prior_slope = jax.value_and_grad(log_prior)(position)
-        precision = jacobian.T @ jacobian - jax.hessian(log_prior)(position)
-        return prior - (residual**2).sum() / 2, prior_slope - jacobian.T @ residual, precision
+def of_spring(base, data, slopes):
+    """Return the data with the best of many modes and the root of the covariance there."""
 
     def start(key):
         position = base.prior_position(key, data)
         return base.ravel(straight(base.unravel(position), data))
 
     starts = jax.vmap(start)(jax.random.split(jax.random.key(0), STARTS))
-    modes, _, precisions = jax.vmap(lambda position: newton_mode(slopes, position))(starts)
+    modes, _, precisions = jax.vmap(lambda x: newton_mode(lambda x: slopes(x, data), x))(starts)
     best = jnp.argmax(jnp.where(jnp.isfinite(modes.log_density), modes.log_density, -jnp.inf))
     mode, root = base.unravel(modes.position[best]), around.root_of(precisions[best])
     return rescaled(around.Around(data, mode, root))
+
+
+def of_fault(base, data, slopes):
+    """Return the data with the mode of the fields and the steps that their motion takes.
+
+    Raises
+    ------
+    TrajectoryError
+        The fault of the expected fields cannot be followed.
+    """
+    expected = jnp.zeros(base.dim)
+    followed(base, expected, data)
+    position, *_ = climbed(lambda x: slopes(x, data), expected)
+    mode = jnp.asarray(position)
+    grid = jax.tree.map(jnp.asarray, grid_of(followed(base, mode, data), data.times))
+    return around.Around(data._replace(grid=grid), base.unravel(mode), None)
+
+
+def followed(base, position, data):
+    """Return the ends of the steps, (step,), that the motion takes at a position.
+
+    Raises
+    ------
+    TrajectoryError
+        It cannot be followed to the last of the observed times.
+    """
+    values = base.constrain(position, data)
+    unknowns = jnp.stack([values[name] for name in names_of(data)])
+    path = jax.tree.map(np.asarray, path_of(unknowns, data))
+    finite = np.isfinite(path.motion.log_slip_rate)
+    ends = path.step_ends[: int(path.steps)]
+    if not finite.all():
+        epoch, cell = np.unravel_index(int(np.argmin(finite)), finite.shape)
+        raise TrajectoryError(
+            f"the fault cannot be followed to epoch {epoch}, cell {cell}: steps end at "
+            f"{ends.max(initial=0.0) / YEAR:.4g} yr of {data.times[epoch] / YEAR:.4g} yr; give "
+            "expected fields of slower slip, a shorter series, or a larger tolerance"
+        )
+    return ends
 
 
 def rescaled(found):
@@ -92,14 +120,6 @@ def rescaled(found):
     )
 
 
-def plain(sites, data):
-    """Return sites with B - A in place of w, and the logarithm of the slope."""
-    if BENT not in sites:
-        return sites, 0.0
-    scale, w = data.weakening_scale, sites[BENT]
-    return {**sites, BENT: scale * jnp.sinh(w)}, jnp.log(scale * jnp.cosh(w))
-
-
 def straight(sites, data):
     """Return sites with w in place of B - A."""
     if BENT not in sites:
@@ -109,6 +129,8 @@ def straight(sites, data):
 
 def forward(sites, values, data):
     """Return the unconstrained sites in place of whitened ones, and the log determinant."""
+    if data.root is None:
+        return sites, 0.0
     moved, log_determinant = around.forward(sites, values, data)
     moved, log_slope = plain(moved, data.arrays)
     return moved, log_determinant + log_slope
@@ -116,7 +138,28 @@ def forward(sites, values, data):
 
 def inverse(sites, values, data):
     """Return the whitened sites in place of unconstrained ones."""
+    if data.root is None:
+        return sites
     return around.inverse(straight(sites, data.arrays), values, data)
 
 
-COORDINATES = Coordinates(condition, forward, inverse, around.initial, needs=())
+def initial(key, data):
+    """Return dispersed starting points of a spring, and the mode of fields."""
+    return data.mode if data.root is None else around.initial(key, data)
+
+
+def recommended(data):
+    """Return the driver that suits the data, and its settings."""
+    if data.fields is None:
+        return {"driver": "nuts", "warmup": 500, "target_accept": 0.9}
+    return {"driver": "laplace", "starts": 1}
+
+
+COORDINATES = Coordinates(
+    condition,
+    forward,
+    inverse,
+    initial,
+    on_host=lambda data: data.fields is not None,
+    needs=(),
+)

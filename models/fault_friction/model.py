@@ -5,8 +5,9 @@ see `physics.laws`. What is seen of it at the times t_k is
 
 .. math:: y_k = \ln\frac{V(t_k)}{V_{pl}} + \sigma \epsilon_k, \qquad \epsilon_k \sim N(0, 1).
 
-A block on a spring has the four unknowns A, B - A, L and the stiffness k, with independent priors
-on ln A, B - A, ln L and ln k.
+Friction is that of a block on a spring, with the unknowns A, B - A, L and the stiffness k and
+independent priors on ln A, B - A, ln L and ln k; or of a fault of cells of known stiffness, with
+fields of A, B - A and L, see `friction`.
 
 References
 ----------
@@ -22,20 +23,12 @@ import numpyro.distributions as dist
 from bayesquake.model.model import Quantity
 from bayesquake.model.priors import Prior
 
-from .physics.by_jacobian import by_jacobian
-from .physics.laws import Fault, Motion
-from .physics.trajectory import trajectory
+from .friction import declare_friction, fault_of
+from .motion import expected_log_slip_rate
 
-__all__ = [
-    "PRIORS",
-    "QUANTITIES",
-    "declare",
-    "declare_friction",
-    "expected_log_slip_rate",
-    "spring",
-    "start_of",
-]
+__all__ = ["PRIORS", "QUANTITIES", "declare"]
 
+CELL = ("cell",)
 OURS = "our default"
 PRIORS = {
     "log_a": Prior("Normal", {"loc": np.log(1e5), "scale": 0.3}, "ln Pa", "ln A", OURS),
@@ -45,6 +38,11 @@ PRIORS = {
     ),
     "log_stiffness": Prior(
         "Normal", {"loc": np.log(1.2e6), "scale": 0.2}, "ln(Pa/m)", "ln k", OURS
+    ),
+    "log_a_white": Prior("Normal", {"loc": 0, "scale": 1}, "1", "z of ln A", OURS, CELL),
+    "b_minus_a_white": Prior("Normal", {"loc": 0, "scale": 1}, "1", "z of B - A", OURS, CELL),
+    "log_characteristic_slip_white": Prior(
+        "Normal", {"loc": 0, "scale": 1}, "1", "z of ln L", OURS, CELL
     ),
 }
 
@@ -57,6 +55,14 @@ QUANTITIES = {
     "log_a": Quantity("1", "ln of A in Pa", role="latent"),
     "log_characteristic_slip": Quantity("1", "ln of L in m", role="latent"),
     "log_stiffness": Quantity("1", "ln of k in Pa/m", role="latent"),
+    "a_field": Quantity("Pa", "direct effect A = a σ", CELL, "field"),
+    "b_minus_a_field": Quantity("Pa", "B - A, positive where slip weakens", CELL, "field"),
+    "characteristic_slip_field": Quantity(
+        "m", "slip L over which the state evolves", CELL, "field"
+    ),
+    "log_a_white": Quantity("1", "white latents of ln A", CELL, "latent"),
+    "b_minus_a_white": Quantity("1", "white latents of B - A", CELL, "latent"),
+    "log_characteristic_slip_white": Quantity("1", "white latents of ln L", CELL, "latent"),
 }
 
 
@@ -68,60 +74,9 @@ def declare(data, priors):
     data : data.arrays.FaultArrays
     priors : dict of numpyro.distributions.Distribution
     """
-    unknowns = declare_friction(priors)
-    a, b_minus_a, *_ = numbers_of(unknowns)
-    expected = expected_log_slip_rate(unknowns, data)[:, None]
-    followed = jnp.isfinite(expected).all() & (a + b_minus_a > 0)
-    density = dist.Normal(jnp.where(followed, expected, 0.0), data.error)
+    unknowns = declare_friction(data, priors)
+    expected = expected_log_slip_rate(unknowns, data)
+    possible = jnp.isfinite(expected).all() & (fault_of(unknowns, data).b > 0).all()
+    density = dist.Normal(jnp.where(possible, expected, 0.0), data.error)
     terms = jnp.where(data.seen, density.log_prob(data.log_slip_rate), 0.0)
-    numpyro.factor("log_slip_rate", jnp.where(followed, terms.sum(), -jnp.inf))
-
-
-def declare_friction(priors):
-    """Declare friction and stiffness, and return ln A, B - A, ln L and ln k, (4,)."""
-    unknowns = jnp.stack([numpyro.sample(name, priors[name]) for name in PRIORS])
-    a, b_minus_a, slip, stiffness = numbers_of(unknowns)
-    numpyro.deterministic("a", a)
-    numpyro.deterministic("characteristic_slip", slip)
-    numpyro.deterministic("stiffness", stiffness)
-    numpyro.deterministic("stiffness_ratio", stiffness * slip / b_minus_a)
-    return unknowns
-
-
-def numbers_of(unknowns):
-    """Return A, B - A (Pa), L (m) and k (Pa/m) of ln A, B - A, ln L and ln k."""
-    log_a, b_minus_a, log_slip, log_stiffness = unknowns
-    return jnp.exp(log_a), b_minus_a, jnp.exp(log_slip), jnp.exp(log_stiffness)
-
-
-def spring(unknowns, data):
-    """Return the block on a spring of ln A, B - A, ln L and ln k."""
-    a, b_minus_a, slip, stiffness = numbers_of(unknowns)
-    return Fault(
-        a=a[None],
-        b=(a + b_minus_a)[None],
-        characteristic_slip=slip[None],
-        stiffness=stiffness[None, None],
-        plate_rate=data.plate_rate,
-        damping=data.damping,
-    )
-
-
-def start_of(data):
-    """Return the motion at time zero."""
-    return Motion(
-        data.start_log_slip_rate, data.start_log_state, jnp.zeros_like(data.start_log_state)
-    )
-
-
-@by_jacobian
-def expected_log_slip_rate(unknowns, data):
-    """Return q at the observed times, (epoch,), not finite where the spring was not followed."""
-    path = trajectory(
-        spring(unknowns, data),
-        start_of(data),
-        data.times,
-        law=data.integration.law,
-        tolerance=data.integration.tolerance,
-    )
-    return path.motion.log_slip_rate[:, 0]
+    numpyro.factor("log_slip_rate", jnp.where(possible, terms.sum(), -jnp.inf))

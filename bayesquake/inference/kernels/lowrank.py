@@ -15,12 +15,12 @@ Hutchinson 1990, doi:10.1080/03610919008812866 (traces from random probes)
 from typing import Any, NamedTuple
 
 import numpy as np
-from scipy.linalg import eigh_tridiagonal
+from scipy.linalg import cholesky, eigh, eigh_tridiagonal, solve_triangular
 from scipy.optimize import minimize
 
 from bayesquake.errors import DriverError
 
-__all__ = ["LowRank", "climb", "low_rank"]
+__all__ = ["Dense", "LowRank", "climb", "dense", "low_rank"]
 
 LARGEST_RANK = 1500
 CHECK_EVERY = 20
@@ -67,6 +67,59 @@ class LowRank(NamedTuple):
     def log_determinant(self):
         """Of H."""
         return float(np.log1p(self.values).sum())
+
+    @property
+    def lowest(self):
+        """Smallest eigenvalue of H."""
+        return 1 + self.values.min(initial=0.0)
+
+
+class Dense(NamedTuple):
+    """H as a whole, in the terms of `LowRank`.
+
+    Attributes
+    ----------
+    factor : (dim, dim)
+        Its lower Cholesky factor.
+    lowest : float
+        Its smallest eigenvalue.
+    products : int
+    """
+
+    factor: Any
+    lowest: float
+    products: int
+
+    def inverse_root(self, noise):
+        """Return :math:`H^{-1/2} z` of rows z, (draw, dim)."""
+        return solve_triangular(self.factor, noise.T, lower=True, trans="T").T
+
+    def root(self, vectors):
+        """Return :math:`H^{1/2} v` of rows v, (row, dim)."""
+        return vectors @ self.factor
+
+    @property
+    def log_determinant(self):
+        """Of H."""
+        return float(2 * np.log(np.diagonal(self.factor)).sum())
+
+
+def dense(matrix):
+    """Return a positive definite H.
+
+    Raises
+    ------
+    DriverError
+        It is not.
+    """
+    symmetric = (matrix + matrix.T) / 2
+    lowest = eigh(symmetric, eigvals_only=True, subset_by_index=[0, 0])[0]
+    if not lowest > 0:
+        raise DriverError(
+            f"the curvature where the search ended has an eigenvalue of {lowest:.3g}, so no "
+            "Gaussian fits there; use more starts, or driver nuts"
+        )
+    return Dense(cholesky(symmetric, lower=True), float(lowest), len(matrix))
 
 
 def climb(value_and_gradient, product, start, *, max_iterations=200):

@@ -6,16 +6,33 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 
-from bayesquake.errors import DatasetError
 from bayesquake.io.datasets import prepared
-from bayesquake.model.options import number, one_of, takes
+from bayesquake.model.options import any_of, number, one_of, takes
 
+from ..errors import FrictionParameterError
+from ..friction import Fields
 from ..physics.laws import LAWS
 from .dataset import DATA
 
 __all__ = ["OPTIONS", "FaultArrays", "Integration", "prepare"]
 
-OPTIONS = {"law": one_of(*LAWS), "tolerance": number(above=0, at_most=0.1)}
+CORRELATIONS = {
+    "exponential": lambda r: np.exp(-r),
+    "matern_3/2": lambda r: (1 + np.sqrt(3) * r) * np.exp(-np.sqrt(3) * r),
+}
+
+OPTIONS = {
+    "law": one_of(*LAWS),
+    "tolerance": any_of(None, number(above=0, at_most=0.1)),
+    "log_a_sd": number(above=0, at_most=10),
+    "b_minus_a_sd": number("Pa", above=0, at_most=1e9),
+    "log_characteristic_slip_sd": number(above=0, at_most=10),
+    "correlation_length": number("m", above=0, at_most=1e7),
+    "correlation": one_of(*CORRELATIONS),
+}
+
+TOLERANCES = {True: 1e-7, False: 1e-6}
+"""Of a block on a spring, and of a fault of cells."""
 
 SEARCHED_SCALE = 1e3
 """Pa, while the mode is sought."""
@@ -55,6 +72,10 @@ class FaultArrays(NamedTuple):
         Vpl (m/s).
     damping : scalar
         η = G / 2β (Pa s/m).
+    fields : friction.Fields or None
+        What is known before of a fault of cells; None of a block on a spring.
+    grid : physics.frozen.Grid or None
+        Steps that are held; None where they are chosen anew.
     weakening_scale : scalar
         B - A (Pa) beyond which chains hold its logarithm, see `coordinates`.
     integration : Integration
@@ -68,13 +89,25 @@ class FaultArrays(NamedTuple):
     start_log_state: Any
     plate_rate: Any
     damping: Any
+    fields: Any
+    grid: Any
     weakening_scale: Any
     integration: Integration
 
 
 @prepared(DATA)
 @takes(**OPTIONS)
-def prepare(dataset, *, law="aging", tolerance=1e-7):
+def prepare(
+    dataset,
+    *,
+    law="aging",
+    tolerance=None,
+    log_a_sd=0.3,
+    b_minus_a_sd=3e4,
+    log_characteristic_slip_sd=0.3,
+    correlation_length=15e3,
+    correlation="exponential",
+):
     """Return the `FaultArrays` of a data set.
 
     Parameters
@@ -83,19 +116,27 @@ def prepare(dataset, *, law="aging", tolerance=1e-7):
         Of `DATA`.
     law : {"aging", "slip"}
         How the state evolves.
-    tolerance : float
-        Largest error of ln V and ln θ in a step of the integration.
+    tolerance : float, optional
+        Largest error of ln V and ln θ in a step of the integration; 1e-7 for a block on a spring
+        and 1e-6 for a fault of cells by default.
+    log_a_sd, b_minus_a_sd, log_characteristic_slip_sd : float
+        Standard deviations of the fields ln A, B - A (Pa) and ln L around the expected ones; those
+        of a block on a spring are priors of its numbers.
+    correlation_length : float
+        Of the fields, m.
+    correlation : {"exponential", "matern_3/2"}
+        How they are correlated with distance.
 
     Raises
     ------
     DatasetError
+    FrictionParameterError
+        B of the expected fields is not positive.
     """
-    if dataset.sizes["cell"] > 1:
-        raise DatasetError(
-            f"the fault has {dataset.sizes['cell']} cells; only a fault of one cell can be fitted"
-        )
     observed = values(dataset, "log_slip_rate")
     attributes = {**DATA.defaults, **dataset.attrs}
+    spring = dataset.sizes["cell"] == 1
+    spread = np.array([log_a_sd, b_minus_a_sd, log_characteristic_slip_sd])
     return FaultArrays(
         times=values(dataset, "time"),
         log_slip_rate=np.nan_to_num(observed),
@@ -105,8 +146,31 @@ def prepare(dataset, *, law="aging", tolerance=1e-7):
         start_log_state=values(dataset, "start_log_state"),
         plate_rate=np.asarray(attributes["plate_rate"]),
         damping=np.asarray(attributes["rigidity"] / (2 * attributes["shear_wave_speed"])),
+        fields=None if spring else fields_of(dataset, spread, correlation, correlation_length),
+        grid=None,
         weakening_scale=np.asarray(SEARCHED_SCALE),
-        integration=Integration(law, tolerance),
+        integration=Integration(law, tolerance or TOLERANCES[spring]),
+    )
+
+
+def fields_of(dataset, spread, correlation, length):
+    """Return what is known before of a fault of cells."""
+    a, b_minus_a = values(dataset, "expected_a"), values(dataset, "expected_b_minus_a")
+    if not (a + b_minus_a > 0).all():
+        cell = int(np.argmin(a + b_minus_a > 0))
+        raise FrictionParameterError(
+            f"cell {cell}: B = A + (B - A) is {a[cell] + b_minus_a[cell]:g} Pa in the expected "
+            "fields; give fields in which it is positive"
+        )
+    place = np.stack([values(dataset, axis) for axis in ("x", "y", "depth")], axis=1)
+    distance = np.linalg.norm(place[:, None] - place, axis=-1)
+    return Fields(
+        stiffness=values(dataset, "stiffness"),
+        expected_log_a=np.log(a),
+        expected_b_minus_a=b_minus_a,
+        expected_log_characteristic_slip=np.log(values(dataset, "expected_characteristic_slip")),
+        spread=spread,
+        root=np.linalg.cholesky(CORRELATIONS[correlation](distance / length)),
     )
 
 

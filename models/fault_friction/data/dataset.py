@@ -35,6 +35,13 @@ def require_motion(dataset, name):
         )
     if not dataset["log_slip_rate"].notnull().any():
         raise ValueError("log_slip_rate holds no number; give what was observed")
+    if dataset.sizes["cell"] > 1:
+        missing = [field for field in OF_FIELDS if field not in dataset]
+        if missing:
+            raise ValueError(
+                f"a fault of {dataset.sizes['cell']} cells needs {', '.join(missing)}; give them, "
+                "or the slip rates of one place"
+            )
     if "stiffness" in dataset:
         require_stiffness(dataset["stiffness"].transpose("cell", "source").to_numpy(), name)
 
@@ -65,6 +72,21 @@ def require_stiffness(stiffness, name):
         )
 
 
+def of_cell(unit, meaning, low=-1e8, high=1e8):
+    """Return the declaration of what only a fault of several cells has."""
+    return Variable(unit, meaning, ("cell",), low=low, high=high, optional=True)
+
+
+OF_FIELDS = (
+    "x",
+    "y",
+    "depth",
+    "expected_a",
+    "expected_b_minus_a",
+    "expected_characteristic_slip",
+    "stiffness",
+)
+
 DATA = Schema(
     {
         "time": Variable("s", "time after the start", ("epoch",), low=0, high=LARGEST),
@@ -83,6 +105,12 @@ DATA = Schema(
         "start_log_state": Variable(
             "1", "ln of state times plate rate over L at time zero", ("cell",), low=-100, high=100
         ),
+        "x": of_cell("m", "place of the cell along slip"),
+        "y": of_cell("m", "place of the cell across slip"),
+        "depth": of_cell("m", "depth of the cell"),
+        "expected_a": of_cell("Pa", "A as it is expected", low=1e-6, high=1e12),
+        "expected_b_minus_a": of_cell("Pa", "B - A as it is expected", low=-1e12, high=1e12),
+        "expected_characteristic_slip": of_cell("m", "L as it is expected", low=1e-12, high=1e4),
         "stiffness": Variable(
             "Pa/m", "shear stress that slip takes from a cell", ("cell", "source"), optional=True
         ),

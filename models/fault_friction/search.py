@@ -1,0 +1,139 @@
+r"""The most probable friction, by Newton steps with the precision of Gauss and Newton.
+
+Every trial follows the fault anew on steps of its own: steps that are held serve only near the
+motion that they were made for, and far from the mode would end in no numbers at all. Trials
+whose motion cannot be followed are refused, and the region in which steps are trusted shrinks.
+
+References
+----------
+Conn, Gould & Toint 2000, Trust-Region Methods, doi:10.1137/1.9780898719857
+"""
+
+import functools
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from numpyro.infer.util import constrain_fn, potential_energy
+from scipy.optimize import minimize
+
+from bayesquake.targets.points import at_points
+
+from .friction import declare_friction, names_of
+from .motion import expected_log_slip_rate
+from .physics.by_jacobian import value_and_jacobian
+
+__all__ = ["BENT", "climbed", "plain", "slopes_of"]
+
+BENT = "b_minus_a"
+"""The site in whose place coordinates of a spring hold w."""
+
+OUT_OF_REACH = 1e30
+"""Loss where the fault cannot be followed."""
+
+FIRST_RADIUS, LARGEST_RADIUS = 3.0, 100.0
+"""Of the trusted region, in standard deviations of the prior."""
+
+SMALLEST_GAIN = 1e-3
+"""Gain in log density that a step must promise to be worth it."""
+
+
+def climbed(slopes, start, *, most_steps=200):
+    """Return the mode of a log posterior.
+
+    Parameters
+    ----------
+    slopes : callable
+        ``position -> (value, gradient, precision)``, compiled, not finite where there is none.
+    start : (dim,) array
+    most_steps : int
+
+    Returns
+    -------
+    position : (dim,) array
+        Where the search ended.
+    value : float
+    steps : int
+        Jacobians that it took.
+    """
+    kept: dict[bytes, list] = {}
+
+    def at(position):
+        key = position.tobytes()
+        if key not in kept:
+            kept.clear()
+            kept[key] = [np.asarray(x) for x in slopes(position)]
+        return kept[key]
+
+    def loss(position):
+        value = float(at(position)[0])
+        return -value if np.isfinite(value) else OUT_OF_REACH
+
+    def enough(intermediate_result):
+        _, gradient, precision = at(intermediate_result.x)
+        if gradient @ np.linalg.solve(precision, gradient) < 2 * SMALLEST_GAIN:
+            raise StopIteration
+
+    found = minimize(
+        loss,
+        np.asarray(start),
+        method="trust-exact",
+        jac=lambda position: -at(position)[1],
+        hess=lambda position: at(position)[2],
+        callback=enough,
+        options={
+            "initial_trust_radius": FIRST_RADIUS,
+            "max_trust_radius": LARGEST_RADIUS,
+            "maxiter": most_steps,
+            "gtol": 1e-8,
+        },
+    )
+    return found.x, -float(found.fun), int(found.nfev)
+
+
+@functools.cache
+def slopes_of(base, priors):
+    """Return ``(position, data) -> (value, gradient, precision)`` of the log posterior.
+
+    The precision is that of the Jacobian of the residuals and of the prior; of a spring the
+    position holds w in place of B - A, see `coordinates`.
+
+    Parameters
+    ----------
+    base : bayesquake.targets.target.Target
+        The model in its own unconstrained coordinates.
+    priors : tuple of (str, numpyro.distributions.Distribution)
+    """
+
+    def friction(data):
+        declare_friction(data, dict(priors))
+
+    def log_prior(position, data):
+        sites, log_slope = plain(base.unravel(position), data)
+        with at_points():
+            return log_slope - potential_energy(friction, (data,), {}, sites)
+
+    def residuals(position, data):
+        sites, _ = plain(base.unravel(position), data)
+        with at_points():
+            values = constrain_fn(friction, (data,), {}, sites, return_deterministic=True)
+        unknowns = jnp.stack([values[name] for name in names_of(data)])
+        apart = (expected_log_slip_rate(unknowns, data) - data.log_slip_rate) / data.error
+        return jnp.where(data.seen, apart, 0.0).ravel()
+
+    @jax.jit
+    def slopes(position, data):
+        residual, jacobian = value_and_jacobian(lambda x: residuals(x, data), position)
+        prior, prior_slope = jax.value_and_grad(log_prior)(position, data)
+        precision = jacobian.T @ jacobian - jax.hessian(log_prior)(position, data)
+        return prior - (residual**2).sum() / 2, prior_slope - jacobian.T @ residual, precision
+
+    return slopes
+
+
+def plain(sites, data):
+    """Return sites with B - A in place of w, and the logarithm of the slope."""
+    if BENT not in sites:
+        return sites, 0.0
+    scale, w = data.weakening_scale, sites[BENT]
+    return {**sites, BENT: scale * jnp.sinh(w)}, jnp.log(scale * jnp.cosh(w))

@@ -1,0 +1,89 @@
+"""Friction fields: the mode from anywhere, its curvature, and what the fields tell."""
+
+import dataclasses
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+import bayesquake as bq
+from bayesquake.errors import BayesquakeError
+from bayesquake.model.priors import resolve_priors
+from bayesquake.models.fault_friction.search import climbed, slopes_of
+from bayesquake.targets.target import target_of_arrays
+
+MODEL = bq.load_model("fault_friction")
+DESIGN = {"cells": (6, 6), "cell_size": 20e3, "epochs": 20, "years": 8.0}
+
+
+@pytest.fixture(scope="module")
+def twin():
+    return MODEL.simulate(jax.random.key(4), DESIGN)
+
+
+@pytest.fixture(scope="module")
+def target(twin):
+    return bq.target(MODEL, twin[1])
+
+
+def test_the_mode_is_one_from_anywhere_in_the_prior(twin, target):
+    arrays = jax.tree.map(jnp.asarray, MODEL.prepare(twin[1]))
+    base = target_of_arrays(dataclasses.replace(MODEL, coordinates=None), arrays)
+    priors = {name: prior.distribution() for name, prior in resolve_priors(MODEL).items()}
+    slopes = slopes_of(base, tuple(priors.items()))
+    ends = [
+        climbed(lambda x: slopes(x, arrays), np.random.default_rng(seed).normal(size=base.dim))
+        for seed in range(3)
+    ]
+    values = [value for _, value, _ in ends]
+    np.testing.assert_allclose(values, values[0], atol=0.1)
+    found = target.initial(jax.random.key(0), target.data)
+    np.testing.assert_allclose(ends[0][0], found, atol=0.05)
+
+
+def test_held_steps_give_the_density_of_steps_chosen_anew(twin, target):
+    mode = target.initial(jax.random.key(0), target.data)
+    free = dataclasses.replace(MODEL, coordinates=None)
+    anew = target_of_arrays(free, MODEL.prepare(twin[1]))
+    np.testing.assert_allclose(
+        target.log_density(mode, target.data), anew.log_density(mode, anew.data), atol=1e-6
+    )
+
+
+def test_fields_are_as_far_from_the_truth_as_they_say(twin):
+    truth, dataset = twin
+    result = bq.fit(MODEL, dataset, driver="laplace", hessian="low_rank", starts=1, seed=1)
+    rows = {row.name: row for row in bq.check(result).rows}
+    assert rows["gradient at the mode"].passed
+    assert rows["curvature left out"].passed
+    arrays = MODEL.prepare(dataset)
+    away = []
+    for name, k in (("log_a", 0), ("b_minus_a", 1), ("log_characteristic_slip", 2)):
+        field = arrays.fields.root @ truth[f"{name}_white"] * arrays.fields.spread[k]
+        field += getattr(arrays.fields, f"expected_{name}")
+        moments = result["moments"][f"{name.removeprefix('log_')}_field"]
+        mean, sd = (moments.sel(moment=m).to_numpy() for m in ("mean", "sd"))
+        if name.startswith("log"):
+            mean, sd = np.log(mean), sd / mean
+        away.append((field - mean) / sd)
+        assert (sd < 1.05 * arrays.fields.spread[k]).all()
+    inside = (np.abs(away) < 1.645).mean()
+    assert 0.8 < inside < 0.98
+
+
+def test_a_fault_that_cannot_be_followed_is_told_with_time_and_cell(twin):
+    _, dataset = twin
+    brittle = dataset["expected_characteristic_slip"] * 1e-6
+    with pytest.raises(BayesquakeError, match=r"epoch \d+, cell \d+.*yr"):
+        bq.target(MODEL, dataset.assign(expected_characteristic_slip=brittle))
+
+
+def test_fields_in_which_b_is_negative_are_refused_by_cell(twin):
+    _, dataset = twin
+    negative = dataset["expected_b_minus_a"].copy()
+    negative[7] = -1.1e5
+    with pytest.raises(BayesquakeError, match=r"cell 7: B = A"):
+        bq.target(MODEL, dataset.assign(expected_b_minus_a=negative))
+    with pytest.raises(BayesquakeError, match="36 cells needs expected_a"):
+        bq.target(MODEL, dataset.drop_vars("expected_a"))
