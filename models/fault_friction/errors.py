@@ -5,7 +5,6 @@ from bayesquake.errors import BayesquakeError, DatasetError
 __all__ = [
     "CoarseCellsWarning",
     "FrictionParameterError",
-    "GridStaleError",
     "KernelError",
     "ResolutionError",
     "TrajectoryError",
@@ -30,7 +29,3 @@ class CoarseCellsWarning(UserWarning):
 
 class TrajectoryError(BayesquakeError):
     """A fault cannot be followed through all observed times."""
-
-
-class GridStaleError(BayesquakeError):
-    """Frozen steps do not serve the motion that they are used for."""

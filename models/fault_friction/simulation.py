@@ -44,7 +44,7 @@ def draw(
     years=6.0,
     log_slip_rate_error=0.1,
     cells=(1, 1),
-    cell_size=12e3,
+    cell_size=6e3,
     spin_up_years=44.0,
     observed=None,
     law="aging",
@@ -54,6 +54,7 @@ def draw(
     log_characteristic_slip_sd=0.3,
     correlation_length=15e3,
     correlation="exponential",
+    allow_unresolved=False,
 ):
     """Draw slip rates at equal times, or at those of a data set.
 
@@ -81,6 +82,8 @@ def draw(
         As `data.arrays.prepare` takes them.
     log_a_sd, b_minus_a_sd, log_characteristic_slip_sd, correlation_length, correlation
         Likewise.
+    allow_unresolved : bool
+        Likewise.
 
     Raises
     ------
@@ -95,6 +98,7 @@ def draw(
         "log_characteristic_slip_sd": log_characteristic_slip_sd,
         "correlation_length": correlation_length,
         "correlation": correlation,
+        "allow_unresolved": allow_unresolved,
     }
     if observed is None:
         spring = np.prod(cells) == 1
@@ -183,6 +187,7 @@ def design_of(
     log_characteristic_slip_sd=0.3,
     correlation_length=15e3,
     correlation="exponential",
+    allow_unresolved=False,
 ):
     """Return the design of a data set: its own fault, times, errors and start."""
     return {
@@ -194,6 +199,7 @@ def design_of(
         "log_characteristic_slip_sd": log_characteristic_slip_sd,
         "correlation_length": correlation_length,
         "correlation": correlation,
+        "allow_unresolved": allow_unresolved,
     }
 
 

@@ -1,6 +1,7 @@
 """Friction fields: the mode from anywhere, its curvature, and what the fields tell."""
 
 import dataclasses
+import warnings
 
 import jax
 import jax.numpy as jnp
@@ -10,11 +11,13 @@ import pytest
 import bayesquake as bq
 from bayesquake.errors import BayesquakeError
 from bayesquake.model.priors import resolve_priors
+from bayesquake.models.fault_friction.errors import CoarseCellsWarning, ResolutionError
 from bayesquake.models.fault_friction.search import climbed, slopes_of
 from bayesquake.targets.target import target_of_arrays
 
 MODEL = bq.load_model("fault_friction")
-DESIGN = {"cells": (6, 6), "cell_size": 20e3, "epochs": 20, "years": 8.0}
+DESIGN = {"cells": (6, 6), "cell_size": 20e3, "epochs": 20, "years": 8.0, "allow_unresolved": True}
+COARSE = {"allow_unresolved": True}
 
 
 @pytest.fixture(scope="module")
@@ -24,11 +27,11 @@ def twin():
 
 @pytest.fixture(scope="module")
 def target(twin):
-    return bq.target(MODEL, twin[1])
+    return bq.target(MODEL, twin[1], **COARSE)
 
 
 def test_the_mode_is_one_from_anywhere_in_the_prior(twin, target):
-    arrays = jax.tree.map(jnp.asarray, MODEL.prepare(twin[1]))
+    arrays = jax.tree.map(jnp.asarray, MODEL.prepare(twin[1], **COARSE))
     base = target_of_arrays(dataclasses.replace(MODEL, coordinates=None), arrays)
     priors = {name: prior.distribution() for name, prior in resolve_priors(MODEL).items()}
     slopes = slopes_of(base, tuple(priors.items()))
@@ -45,7 +48,7 @@ def test_the_mode_is_one_from_anywhere_in_the_prior(twin, target):
 def test_held_steps_give_the_density_of_steps_chosen_anew(twin, target):
     mode = target.initial(jax.random.key(0), target.data)
     free = dataclasses.replace(MODEL, coordinates=None)
-    anew = target_of_arrays(free, MODEL.prepare(twin[1]))
+    anew = target_of_arrays(free, MODEL.prepare(twin[1], **COARSE))
     np.testing.assert_allclose(
         target.log_density(mode, target.data), anew.log_density(mode, anew.data), atol=1e-6
     )
@@ -53,11 +56,13 @@ def test_held_steps_give_the_density_of_steps_chosen_anew(twin, target):
 
 def test_fields_are_as_far_from_the_truth_as_they_say(twin):
     truth, dataset = twin
-    result = bq.fit(MODEL, dataset, driver="laplace", hessian="low_rank", starts=1, seed=1)
+    result = bq.fit(
+        MODEL, dataset, driver="laplace", hessian="low_rank", starts=1, seed=1, **COARSE
+    )
     rows = {row.name: row for row in bq.check(result).rows}
     assert rows["gradient at the mode"].passed
     assert rows["curvature left out"].passed
-    arrays = MODEL.prepare(dataset)
+    arrays = MODEL.prepare(dataset, **COARSE)
     away = []
     for name, k in (("log_a", 0), ("b_minus_a", 1), ("log_characteristic_slip", 2)):
         field = arrays.fields.root @ truth[f"{name}_white"] * arrays.fields.spread[k]
@@ -76,7 +81,7 @@ def test_a_fault_that_cannot_be_followed_is_told_with_time_and_cell(twin):
     _, dataset = twin
     brittle = dataset["expected_characteristic_slip"] * 1e-6
     with pytest.raises(BayesquakeError, match=r"epoch \d+, cell \d+.*yr"):
-        bq.target(MODEL, dataset.assign(expected_characteristic_slip=brittle))
+        bq.target(MODEL, dataset.assign(expected_characteristic_slip=brittle), **COARSE)
 
 
 def test_fields_in_which_b_is_negative_are_refused_by_cell(twin):
@@ -87,3 +92,14 @@ def test_fields_in_which_b_is_negative_are_refused_by_cell(twin):
         bq.target(MODEL, dataset.assign(expected_b_minus_a=negative))
     with pytest.raises(BayesquakeError, match="36 cells needs expected_a"):
         bq.target(MODEL, dataset.drop_vars("expected_a"))
+
+
+def test_cells_too_long_for_their_friction_are_refused_or_warned_of(twin):
+    _, dataset = twin
+    with pytest.raises(ResolutionError, match=r"20 km long, and L_b = .* 10 km"):
+        MODEL.prepare(dataset)
+    with pytest.warns(CoarseCellsWarning, match="30 km"):
+        MODEL.prepare(dataset.assign(expected_characteristic_slip=dataset["x"] * 0 + 0.12))
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        MODEL.prepare(dataset.assign(expected_characteristic_slip=dataset["x"] * 0 + 0.3))

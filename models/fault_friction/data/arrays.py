@@ -1,15 +1,16 @@
 """The arrays of the model: observations, the fault that they are of, and how it is followed."""
 
 import dataclasses
+import warnings
 from typing import Any, NamedTuple
 
 import jax
 import numpy as np
 
 from bayesquake.io.datasets import prepared
-from bayesquake.model.options import any_of, number, one_of, takes
+from bayesquake.model.options import any_of, flag, number, one_of, takes
 
-from ..errors import FrictionParameterError
+from ..errors import CoarseCellsWarning, FrictionParameterError, ResolutionError
 from ..friction import Fields
 from ..physics.laws import LAWS
 from .dataset import DATA
@@ -29,7 +30,11 @@ OPTIONS = {
     "log_characteristic_slip_sd": number(above=0, at_most=10),
     "correlation_length": number("m", above=0, at_most=1e7),
     "correlation": one_of(*CORRELATIONS),
+    "allow_unresolved": flag(),
 }
+
+WELL_RESOLVED = 1 / 3
+"""Cells in units of L_b up to which slip is smooth from cell to cell."""
 
 TOLERANCES = {True: 1e-7, False: 1e-6}
 """Of a block on a spring, and of a fault of cells."""
@@ -107,6 +112,7 @@ def prepare(
     log_characteristic_slip_sd=0.3,
     correlation_length=15e3,
     correlation="exponential",
+    allow_unresolved=False,
 ):
     """Return the `FaultArrays` of a data set.
 
@@ -126,17 +132,30 @@ def prepare(
         Of the fields, m.
     correlation : {"exponential", "matern_3/2"}
         How they are correlated with distance.
+    allow_unresolved : bool
+        Whether cells may be longer than :math:`L_b = G L / B` of the expected fields, below which
+        slip is continuous; each then slips by itself.
 
     Raises
     ------
     DatasetError
     FrictionParameterError
         B of the expected fields is not positive.
+    ResolutionError
+        A cell is longer than L_b.
+
+    Warns
+    -----
+    CoarseCellsWarning
+        A cell is longer than a third of L_b.
     """
     observed = values(dataset, "log_slip_rate")
     attributes = {**DATA.defaults, **dataset.attrs}
     spring = dataset.sizes["cell"] == 1
     spread = np.array([log_a_sd, b_minus_a_sd, log_characteristic_slip_sd])
+    fields = None if spring else fields_of(dataset, spread, correlation, correlation_length)
+    if not (spring or allow_unresolved):
+        require_resolution(fields, distances(dataset), attributes["rigidity"])
     return FaultArrays(
         times=values(dataset, "time"),
         log_slip_rate=np.nan_to_num(observed),
@@ -146,7 +165,7 @@ def prepare(
         start_log_state=values(dataset, "start_log_state"),
         plate_rate=np.asarray(attributes["plate_rate"]),
         damping=np.asarray(attributes["rigidity"] / (2 * attributes["shear_wave_speed"])),
-        fields=None if spring else fields_of(dataset, spread, correlation, correlation_length),
+        fields=fields,
         grid=None,
         weakening_scale=np.asarray(SEARCHED_SCALE),
         integration=Integration(law, tolerance or TOLERANCES[spring]),
@@ -162,16 +181,43 @@ def fields_of(dataset, spread, correlation, length):
             f"cell {cell}: B = A + (B - A) is {a[cell] + b_minus_a[cell]:g} Pa in the expected "
             "fields; give fields in which it is positive"
         )
-    place = np.stack([values(dataset, axis) for axis in ("x", "y", "depth")], axis=1)
-    distance = np.linalg.norm(place[:, None] - place, axis=-1)
     return Fields(
         stiffness=values(dataset, "stiffness"),
         expected_log_a=np.log(a),
         expected_b_minus_a=b_minus_a,
         expected_log_characteristic_slip=np.log(values(dataset, "expected_characteristic_slip")),
         spread=spread,
-        root=np.linalg.cholesky(CORRELATIONS[correlation](distance / length)),
+        root=np.linalg.cholesky(CORRELATIONS[correlation](distances(dataset) / length)),
     )
+
+
+def distances(dataset):
+    """Return the distances between the middles of cells, (cell, cell), m."""
+    place = np.stack([values(dataset, axis) for axis in ("x", "y", "depth")], axis=1)
+    return np.linalg.norm(place[:, None] - place, axis=-1)
+
+
+def require_resolution(fields, distance, rigidity):
+    """Require cells, as long as their nearest neighbour is away, that are shorter than L_b."""
+    b = np.exp(fields.expected_log_a) + fields.expected_b_minus_a
+    shortest = rigidity * np.exp(fields.expected_log_characteristic_slip) / b
+    length = np.where(distance > 0, distance, np.inf).min(axis=1)
+    cell = int(np.argmax(length / shortest))
+    told = (
+        f"cell {cell} is {length[cell] / 1e3:.3g} km long, and L_b = G L / B there is "
+        f"{shortest[cell] / 1e3:.3g} km"
+    )
+    if length[cell] > shortest[cell]:
+        raise ResolutionError(
+            f"{told}: slip would not be continuous from cell to cell; give smaller cells, or pass "
+            "allow_unresolved=True"
+        )
+    if length[cell] > WELL_RESOLVED * shortest[cell]:
+        warnings.warn(
+            f"{told}: slip is rough from cell to cell; cells of a third of it are smooth",
+            CoarseCellsWarning,
+            stacklevel=4,
+        )
 
 
 def values(dataset, name):
