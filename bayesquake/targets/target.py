@@ -14,6 +14,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax.flatten_util import ravel_pytree
 from numpyro.handlers import block, seed, substitute, trace
+from numpyro.infer import init_to_median
 from numpyro.infer.util import initialize_model, potential_energy
 from numpyro.infer.util import log_density as log_joint_density
 
@@ -328,6 +329,7 @@ def _plain_target(generative, arrays):
     info = initialize_model(
         jax.random.key(0),
         generative,
+        init_strategy=init_to_median,
         model_args=(arrays,),
         dynamic_args=True,
         validate_grad=False,

@@ -3,11 +3,12 @@ r"""The unknown friction: numbers of a block on a spring, or fields of a fault o
 Fields are Gaussian processes around expected ones, :math:`\ln A = \overline{\ln A} + \sigma R z`
 with independent standard normal z in every cell and the root R of a correlation; ln L likewise.
 B - A itself is the Gaussian process, for it changes sign where the fault turns from weakening to
-strengthening.
+strengthening; where it would make B negative, B bends to a few hundredths of A.
 """
 
 from typing import Any, NamedTuple
 
+import jax
 import jax.numpy as jnp
 import numpyro
 
@@ -17,6 +18,9 @@ __all__ = ["Fields", "declare_friction", "fault_of", "names_of"]
 
 NUMBERS = ("log_a", "b_minus_a", "log_characteristic_slip", "log_stiffness")
 """Unknowns of a block on a spring."""
+
+SMALLEST_RATIO = 0.02
+"""B / A below which B bends to stay positive; at five times this B is 0.1 percent larger."""
 
 FIELDS = ("log_a_white", "b_minus_a_white", "log_characteristic_slip_white")
 """Unknowns of a fault of cells."""
@@ -79,11 +83,11 @@ def physical(unknowns):
 def coloured(white, fields):
     """Return the fields A, B - A (Pa) and L (m) of white ones, (cell,) each of (3, cell)."""
     log_a, b_minus_a, log_slip = fields.spread[:, None] * (white @ fields.root.T)
-    return (
-        jnp.exp(fields.expected_log_a + log_a),
-        fields.expected_b_minus_a + b_minus_a,
-        jnp.exp(fields.expected_log_characteristic_slip + log_slip),
-    )
+    a = jnp.exp(fields.expected_log_a + log_a)
+    b_over_a = 1 + (fields.expected_b_minus_a + b_minus_a) / a
+    positive = SMALLEST_RATIO * jax.nn.softplus(b_over_a / SMALLEST_RATIO)
+    slip = jnp.exp(fields.expected_log_characteristic_slip + log_slip)
+    return a, a * (positive - 1), slip
 
 
 def fault_of(unknowns, data):
