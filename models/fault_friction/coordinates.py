@@ -24,6 +24,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from bayesquake.errors import DriverError
 from bayesquake.inference.kernels.newton import newton_mode
 from bayesquake.model import coordinates as around
 from bayesquake.model.capabilities import Coordinates
@@ -69,12 +70,18 @@ def of_fault(base, data, slopes):
 
     Raises
     ------
+    DriverError
+        Many data sets are asked for at once.
     TrajectoryError
         The fault of the expected fields cannot be followed.
     """
+    if isinstance(data.times, jax.core.Tracer):
+        raise DriverError(
+            "fields are sought from the host, one data set at a time; fit them one by one"
+        )
     expected = jnp.zeros(base.dim)
     followed(base, expected, data)
-    position, *_ = climbed(lambda x: slopes(x, data), expected)
+    position, *_ = climbed(lambda x: base.log_density(x, data), lambda x: slopes(x, data), expected)
     mode = jnp.asarray(position)
     grid = jax.tree.map(jnp.asarray, grid_of(followed(base, mode, data), data.times))
     return around.Around(data._replace(grid=grid), base.unravel(mode), None)

@@ -38,13 +38,15 @@ SMALLEST_GAIN = 1e-3
 """Gain in log density that a step must promise to be worth it."""
 
 
-def climbed(slopes, start, *, most_steps=200):
+def climbed(value, slopes, start, *, most_steps=200):
     """Return the mode of a log posterior.
 
     Parameters
     ----------
+    value : callable
+        ``position -> log posterior``, compiled, not finite where the fault cannot be followed.
     slopes : callable
-        ``position -> (value, gradient, precision)``, compiled, not finite where there is none.
+        ``position -> (value, gradient, precision)``, compiled, asked for where a step has led.
     start : (dim,) array
     most_steps : int
 
@@ -53,24 +55,20 @@ def climbed(slopes, start, *, most_steps=200):
     position : (dim,) array
         Where the search ended.
     value : float
-    steps : int
-        Jacobians that it took.
+    jacobians : int
+        How many it took.
     """
-    kept: dict[bytes, list] = {}
 
+    @functools.lru_cache(maxsize=1)
     def at(position):
-        key = position.tobytes()
-        if key not in kept:
-            kept.clear()
-            kept[key] = [np.asarray(x) for x in slopes(position)]
-        return kept[key]
+        return [np.asarray(x) for x in slopes(np.frombuffer(position))]
 
     def loss(position):
-        value = float(at(position)[0])
-        return -value if np.isfinite(value) else OUT_OF_REACH
+        found = float(value(position))
+        return -found if np.isfinite(found) else OUT_OF_REACH
 
     def enough(intermediate_result):
-        _, gradient, precision = at(intermediate_result.x)
+        _, gradient, precision = at(intermediate_result.x.tobytes())
         if gradient @ np.linalg.solve(precision, gradient) < 2 * SMALLEST_GAIN:
             raise StopIteration
 
@@ -78,8 +76,8 @@ def climbed(slopes, start, *, most_steps=200):
         loss,
         np.asarray(start),
         method="trust-exact",
-        jac=lambda position: -at(position)[1],
-        hess=lambda position: at(position)[2],
+        jac=lambda position: -at(position.tobytes())[1],
+        hess=lambda position: at(position.tobytes())[2],
         callback=enough,
         options={
             "initial_trust_radius": FIRST_RADIUS,
@@ -88,7 +86,7 @@ def climbed(slopes, start, *, most_steps=200):
             "gtol": 1e-8,
         },
     )
-    return found.x, -float(found.fun), int(found.nfev)
+    return found.x, -float(found.fun), at.cache_info().misses
 
 
 @functools.cache

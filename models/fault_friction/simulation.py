@@ -126,7 +126,7 @@ def draw(
     noise = np.asarray(jax.random.normal(key, expected.shape)) * float(data.error)
     seen = {"log_slip_rate": np.where(data.seen, expected + noise, np.nan)}
     others = {n: observed[n].to_numpy() for n in DATA.variables if n not in seen and n in observed}
-    given = {name: observed.attrs[name] for name in DATA.attributes}
+    given = {name: (DATA.defaults | observed.attrs)[name] for name in DATA.attributes}
     return labelled(DATA, {**seen, **others}, **given, source="simulated")
 
 

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import bayesquake as bq
-from bayesquake.errors import BayesquakeError
+from bayesquake.errors import BayesquakeError, DriverError
 from bayesquake.model.priors import resolve_priors
 from bayesquake.models.fault_friction.errors import CoarseCellsWarning, ResolutionError
 from bayesquake.models.fault_friction.search import climbed, slopes_of
@@ -36,7 +36,11 @@ def test_the_mode_is_one_from_anywhere_in_the_prior(twin, target):
     priors = {name: prior.distribution() for name, prior in resolve_priors(MODEL).items()}
     slopes = slopes_of(base, tuple(priors.items()))
     ends = [
-        climbed(lambda x: slopes(x, arrays), np.random.default_rng(seed).normal(size=base.dim))
+        climbed(
+            lambda x: base.log_density(x, arrays),
+            lambda x: slopes(x, arrays),
+            np.random.default_rng(seed).normal(size=base.dim),
+        )
         for seed in range(3)
     ]
     values = [value for _, value, _ in ends]
@@ -103,3 +107,8 @@ def test_cells_too_long_for_their_friction_are_refused_or_warned_of(twin):
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         MODEL.prepare(dataset.assign(expected_characteristic_slip=dataset["x"] * 0 + 0.3))
+
+
+def test_many_faults_at_once_are_refused(twin):
+    with pytest.raises(DriverError, match="one data set at a time"):
+        bq.calibrate(MODEL, 2, design=DESIGN, driver="laplace", **COARSE)
