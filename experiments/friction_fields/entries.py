@@ -24,7 +24,8 @@ def bp1_convergence(study, folder):
     rows = []
     for cells in study.mode["cells"]:
         began = time.perf_counter()
-        found = first_event(*problem(cells, settings), settings)
+        fault, start = problem(cells, settings)
+        found = first_event(fault, start, settings)
         rows.append(
             {
                 "cells": cells,

@@ -7,6 +7,9 @@ from .data.arrays import prepare
 from .data.reading import read
 from .model import PRIORS, QUANTITIES, declare
 from .motion import HELD_STEPS
+from .results.answers import answers
+from .results.derived import complete
+from .results.figures import FIGURES
 from .simulation import design_of, draw, lengths
 
 __all__ = ["MODEL"]
@@ -27,6 +30,9 @@ MODEL = Model(
     draw=draw,
     design_of=design_of,
     lengths=lengths,
+    complete=complete,
+    figures=FIGURES,
+    answers=answers,
     coordinates=COORDINATES,
     recommended=recommended,
     held_steps=HELD_STEPS,

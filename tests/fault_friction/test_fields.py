@@ -66,6 +66,8 @@ def test_fields_are_as_far_from_the_truth_as_they_say(twin):
     rows = {row.name: row for row in bq.check(result).rows}
     assert rows["gradient at the mode"].passed
     assert rows["curvature left out"].passed
+    assert result["narrowing"]["sd_ratio"].to_numpy().max() < 1.1
+    assert not result["quality"]["lost_motion"].any()
     arrays = MODEL.prepare(dataset, **COARSE)
     away = []
     for name, k in (("log_a", 0), ("b_minus_a", 1), ("log_characteristic_slip", 2)):

@@ -146,3 +146,26 @@ def test_a_fault_of_many_cells_is_refused_by_name():
     _, dataset = MODEL.simulate(jax.random.key(0), {"epochs": 5}, TRUTH)
     with pytest.raises(BayesquakeError, match="2 cells"):
         MODEL.prepare(dataset.isel(cell=[0, 0]))
+
+
+def test_a_forecast_widens_and_says_whether_slip_turns_seismic(tmp_path):
+    _, dataset = MODEL.simulate(jax.random.key(9))
+    seen = dataset.isel(epoch=slice(48))
+    result = bq.fit(MODEL, seen, seed=1, draws=300, forecast_years=2.0)
+    motion = result["motion"]
+    low, middle, high = motion["log_slip_rate"].to_numpy()[:, :, 0]
+    assert motion["seconds"][-1] / YEAR == pytest.approx(6.0, rel=1e-9)
+    later = motion["seconds"].to_numpy() > motion.attrs["observed_until"]
+    assert (high - low)[later][-1] > 2 * (high - low)[~later][-1]
+    truth = (
+        np.interp(dataset["time"][48:], motion["seconds"], middle)
+        - dataset["log_slip_rate"].to_numpy()[48:, 0]
+    )
+    assert np.abs(np.median(truth)) < 0.2
+    answers = MODEL.answers(result)
+    assert "Probability that slip turns seismic in them" in answers
+    bq.write_netcdf(result, tmp_path / "result.nc")
+    again = bq.open_result(tmp_path / "result.nc")
+    np.testing.assert_array_equal(again["motion"]["fastest"], motion["fastest"])
+    bq.report(again, tmp_path / "report.html")
+    assert "Slip rates" in (tmp_path / "report.html").read_text(encoding="utf-8")
