@@ -102,7 +102,7 @@ def laplace(target, *, chains=4, draws=1000, starts=4, hessian="auto", seed=0, p
     checks = (
         *mode_checks(found.gradient_norm, found.lowest, found.rival),
         *found.checks,
-        *weight_checks(positions, weight, target.dim > LARGEST_WHOLE),
+        *weight_checks(positions, weight, few),
     )
     return Found(
         positions=positions,
@@ -233,13 +233,13 @@ def _require_mode(found, starts):
         )
 
 
-def weight_checks(positions, weight, many):
+def weight_checks(positions, weight, by_low_rank):
     """Return the rows of the importance weights.
 
     In thousands of dimensions the joint weights tell nothing of single answers, and are shown.
     """
     rows = (weight_check(pareto_k(weight)), weighted_change_check(positions, weight))
-    if not many:
+    if not by_low_rank:
         return rows
     return tuple(row._replace(kind="information", limit=np.nan) for row in rows)
 

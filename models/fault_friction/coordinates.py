@@ -30,7 +30,7 @@ from bayesquake.model import coordinates as around
 from bayesquake.model.capabilities import Coordinates
 
 from .errors import TrajectoryError
-from .friction import names_of
+from .friction import unknowns_of
 from .motion import path_of
 from .physics.frozen import grid_of
 from .physics.trajectory import YEAR
@@ -95,8 +95,7 @@ def followed(base, position, data):
     TrajectoryError
         It cannot be followed to the last of the observed times.
     """
-    values = base.constrain(position, data)
-    unknowns = jnp.stack([values[name] for name in names_of(data)])
+    unknowns = unknowns_of(base.constrain(position, data), data)
     path = jax.tree.map(np.asarray, path_of(unknowns, data))
     finite = np.isfinite(path.motion.log_slip_rate)
     ends = path.step_ends[: int(path.steps)]

@@ -14,7 +14,7 @@ import numpyro
 
 from .physics.laws import Fault
 
-__all__ = ["Fields", "declare_friction", "fault_of", "names_of"]
+__all__ = ["Fields", "declare_friction", "fault_of", "names_of", "unknowns_of"]
 
 NUMBERS = ("log_a", "b_minus_a", "log_characteristic_slip", "log_stiffness")
 """Unknowns of a block on a spring."""
@@ -72,6 +72,11 @@ def declare_friction(data, priors):
 def names_of(data):
     """Return the names of the unknowns."""
     return NUMBERS if data.fields is None else FIELDS
+
+
+def unknowns_of(values, data):
+    """Return the unknowns among named values, as `declare_friction` returns them."""
+    return jnp.stack([jnp.asarray(values[name]) for name in names_of(data)])
 
 
 def physical(unknowns):

@@ -5,7 +5,7 @@ import jax.numpy as jnp
 
 from bayesquake.model.capabilities import HeldSteps
 
-from .friction import fault_of, names_of
+from .friction import fault_of, unknowns_of
 from .physics.by_jacobian import by_jacobian
 from .physics.frozen import embedded_error, motion_on
 from .physics.laws import Motion
@@ -65,8 +65,7 @@ def step_error(values, data):
     """Return the largest error of a held step, over what is tolerated; None of a spring."""
     if data.grid is None:
         return None
-    unknowns = jnp.stack([values[name] for name in names_of(data)])
-    fault, law = fault_of(unknowns, data), data.integration.law
+    fault, law = fault_of(unknowns_of(values, data), data), data.integration.law
     error = embedded_error(data.grid, fault, start_of(data), law=law).max()
     return error / (LARGEST_ERROR * data.integration.tolerance)
 

@@ -19,7 +19,7 @@ from scipy.optimize import minimize
 
 from bayesquake.targets.points import at_points
 
-from .friction import declare_friction, names_of
+from .friction import declare_friction, unknowns_of
 from .motion import expected_log_slip_rate
 from .physics.by_jacobian import value_and_jacobian
 
@@ -115,8 +115,8 @@ def slopes_of(base, priors):
         sites, _ = plain(base.unravel(position), data)
         with at_points():
             values = constrain_fn(friction, (data,), {}, sites, return_deterministic=True)
-        unknowns = jnp.stack([values[name] for name in names_of(data)])
-        apart = (expected_log_slip_rate(unknowns, data) - data.log_slip_rate) / data.error
+        expected = expected_log_slip_rate(unknowns_of(values, data), data)
+        apart = (expected - data.log_slip_rate) / data.error
         return jnp.where(data.seen, apart, 0.0).ravel()
 
     @jax.jit

@@ -1,7 +1,6 @@
 """Simulated slip rates, of a block on a spring or of a plane with a patch of slow slip."""
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 import xarray as xr
 
@@ -11,7 +10,7 @@ from bayesquake.model.options import any_of, count, each, instance, number, take
 
 from .data.arrays import OPTIONS, prepare
 from .data.dataset import DATA, FALLBACK
-from .friction import names_of
+from .friction import unknowns_of
 from .motion import expected_log_slip_rate
 from .physics.laws import Fault, Motion
 from .physics.stiffness import planar_full_space
@@ -115,8 +114,7 @@ def draw(
             },
         )
     data = prepare(observed, **options)
-    unknowns = jnp.stack([jnp.asarray(values[name]) for name in names_of(data)])
-    expected = np.asarray(_expected(unknowns, data))
+    expected = np.asarray(_expected(unknowns_of(values, data), data))
     if not np.isfinite(expected).all():
         epoch = int(np.argmax(~np.isfinite(expected).all(axis=1)))
         raise SimulationError(

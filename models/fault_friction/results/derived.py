@@ -50,7 +50,7 @@ def complete(dataset, *, forecast_years=0.0, motion_draws=100):
         times = times_of(dataset, forecast_years)
         _, flat = some_draws({n: posterior[n] for n in names_of(arrays)}, motion_draws)
         unknowns = np.stack([flat[name] for name in names_of(arrays)], axis=1)
-        motion, quality = motions(unknowns, arrays._replace(times=jnp.asarray(times)), times)
+        motion, quality = motions(unknowns, arrays._replace(times=jnp.asarray(times)))
         held = [name for name in DATA.variables if name in dataset and name not in seen]
         made = {
             "motion": motion.assign_attrs(
@@ -83,15 +83,13 @@ def _followed(unknowns, data):
     return jax.lax.map(of_one, unknowns)
 
 
-def motions(unknowns, data, times):
+def motions(unknowns, data):
     """Return the motion of draws, and whether each can be followed.
 
     Parameters
     ----------
     unknowns : (sample, unknown, ...)
     data : data.arrays.FaultArrays
-    times : (time,)
-        Seconds.
 
     Returns
     -------
@@ -102,7 +100,7 @@ def motions(unknowns, data, times):
     by_cell = ("quantile", "time", "cell")
     rates, slips = (quantiles(draws) for draws in (q[good], slip[good]))
     found = {
-        "seconds": (("time",), times, "s", "time after the start"),
+        "seconds": (("time",), np.asarray(data.times), "s", "time after the start"),
         "log_slip_rate": (by_cell, rates, "1", "ln of slip rate over plate rate"),
         "slip": (by_cell, slips, "m", "slip beyond that of the plates"),
         "fastest": (
