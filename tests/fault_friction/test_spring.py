@@ -81,6 +81,7 @@ def test_the_density_is_the_product_of_normals(observed):
     np.testing.assert_allclose(found, prior + fit + jacobian, rtol=1e-5)
 
 
+@pytest.mark.parametrize("observed", ["slip"], indirect=True)
 def test_friction_is_found_again(observed):
     law, dataset, _ = observed
     result = bq.fit(MODEL, dataset, law=law, chains=4, warmup=500, draws=1000, seed=2)

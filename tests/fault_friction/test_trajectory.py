@@ -157,13 +157,11 @@ def test_gradients_and_hessian_products_are_exact(law):
     exact_derivatives(jax.jit(misfit_of(stiffness, start, times, grid, law)), fields)
 
 
-@pytest.mark.parametrize(("law", "years"), [("aging", 8), ("slip", 3)])
-def test_gradients_and_hessian_products_of_1200_unknowns_are_exact(slow_slip, law, years):
-    """Under the slip law the twin would turn seismic after 3.5 years."""
+def test_gradients_and_hessian_products_of_1200_unknowns_are_exact(slow_slip):
     first = np.searchsorted(slow_slip.times, 11 * YEAR)
     times = slow_slip.times[first:] - slow_slip.times[first]
     start = Motion(slow_slip.q[first], slow_slip.s[first], np.zeros(400))
-    times = times[times < years * YEAR][::4]
+    times = times[times < 8 * YEAR][::4]
     fields = 0.05 * np.random.default_rng(2).normal(size=1200)
     fault = slow_slip.fault
 
@@ -175,16 +173,14 @@ def test_gradients_and_hessian_products_of_1200_unknowns_are_exact(slow_slip, la
             a=a, b=b, characteristic_slip=fault.characteristic_slip * jnp.exp(0.3 * slip)
         )
 
-    path = trajectory(moved(fields), start, times, law=law)
+    path = trajectory(moved(fields), start, times)
     grid = grid_of(steps_of(path), times)
-    observed = np.asarray(trajectory(fault, start, times, law=law).motion.log_slip_rate)
+    observed = np.asarray(trajectory(fault, start, times).motion.log_slip_rate)
     observed = observed + 0.1 * np.random.default_rng(4).normal(size=observed.shape)
 
     @jax.jit
     def cost(fields):
-        q = motion_on(
-            grid, moved(fields), start, len(times), law=law, observe=lambda m: m.log_slip_rate
-        )
+        q = motion_on(grid, moved(fields), start, len(times), observe=lambda m: m.log_slip_rate)
         return ((q - observed) ** 2).sum() / 0.02 + fields @ fields / 2
 
     exact_derivatives(cost, fields)
