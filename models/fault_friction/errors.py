@@ -5,6 +5,7 @@ from bayesquake.errors import BayesquakeError, DatasetError
 __all__ = [
     "CoarseCellsWarning",
     "FrictionParameterError",
+    "GeometryError",
     "KernelError",
     "ResolutionError",
     "TrajectoryError",
@@ -13,6 +14,10 @@ __all__ = [
 
 class FrictionParameterError(DatasetError):
     """A friction parameter that must be positive is not."""
+
+
+class GeometryError(DatasetError):
+    """A fault or a station lies where it cannot be."""
 
 
 class KernelError(DatasetError):
