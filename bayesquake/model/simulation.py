@@ -89,7 +89,8 @@ def given_values(site, value, shape, prior=None):
         They are no numbers, too large, do not fit, or are negative where the prior is positive.
     """
     try:
-        values = np.broadcast_to(np.asarray(value, float), shape)
+        values = np.asarray(value, float)
+        broadcast = np.broadcast_to(values, shape)
     except (ValueError, TypeError):
         raise OptionError(
             f"parameter {site} = {value!r:.80} must be numbers of shape {shape}"
@@ -102,7 +103,7 @@ def given_values(site, value, shape, prior=None):
     lowest = None if prior is None else getattr(prior.distribution().support, "lower_bound", None)
     if lowest == 0 and not (values > 0).all():
         raise OptionError(f"parameter {site} = {value!r:.80} must be positive")
-    return values
+    return broadcast
 
 
 def checked_design(defaults, declared, changes):

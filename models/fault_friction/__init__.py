@@ -38,6 +38,8 @@ MODEL = Model(
     held_steps=HELD_STEPS,
     trials=(
         Trial({"epochs": 24}),
-        Trial({"cells": (2, 2), "cell_size": 40e3, "epochs": 8, **COARSE}, COARSE),
+        Trial(
+            {"cells": (2, 2), "cell_size": 40e3, "epochs": 8, "stations": (2, 1), **COARSE}, COARSE
+        ),
     ),
 )

@@ -50,23 +50,24 @@ class Fields(NamedTuple):
 
 
 def declare_friction(data, priors):
-    """Declare the unknowns, and return them: (4,) of a spring, or (3, cell) of fields."""
+    """Declare the unknown friction; return the numbers of a spring, or white fields, by name."""
     if data.fields is None:
-        unknowns = jnp.stack([numpyro.sample(name, priors[name]) for name in NUMBERS])
-        a, b_minus_a, slip, stiffness = physical(unknowns)
+        values = {name: numpyro.sample(name, priors[name]) for name in NUMBERS}
+        a, b_minus_a, slip, stiffness = physical(unknowns_of(values, data))
         numpyro.deterministic("a", a)
         numpyro.deterministic("characteristic_slip", slip)
         numpyro.deterministic("stiffness", stiffness)
         numpyro.deterministic("stiffness_ratio", stiffness * slip / b_minus_a)
-        return unknowns
+        return values
     cells = len(data.fields.stiffness)
-    white = [numpyro.sample(name, priors[name].expand([cells]).to_event(1)) for name in FIELDS]
-    unknowns = jnp.stack(white)
-    a, b_minus_a, slip = coloured(unknowns, data.fields)
+    values = {
+        name: numpyro.sample(name, priors[name].expand([cells]).to_event(1)) for name in FIELDS
+    }
+    a, b_minus_a, slip = coloured(unknowns_of(values, data), data.fields)
     numpyro.deterministic("a_field", a)
     numpyro.deterministic("b_minus_a_field", b_minus_a)
     numpyro.deterministic("characteristic_slip_field", slip)
-    return unknowns
+    return values
 
 
 def names_of(data):
@@ -75,7 +76,7 @@ def names_of(data):
 
 
 def unknowns_of(values, data):
-    """Return the unknowns among named values, as `declare_friction` returns them."""
+    """Return the unknowns among named values: (4,) of a spring, or (3, cell) of fields."""
     return jnp.stack([jnp.asarray(values[name]) for name in names_of(data)])
 
 

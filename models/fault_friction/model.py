@@ -3,7 +3,9 @@ r"""Friction of a fault from how it slips.
 A fault under rate-and-state friction and plate loading has the slip rate V(t) and the state θ(t),
 see `physics.laws`. What is seen of it at the times t_k is
 
-.. math:: y_k = \ln\frac{V(t_k)}{V_{pl}} + \sigma \epsilon_k, \qquad \epsilon_k \sim N(0, 1).
+.. math:: y_k = \ln\frac{V(t_k)}{V_{pl}} + \sigma \epsilon_k, \qquad \epsilon_k \sim N(0, 1),
+
+or displacements of the ground, see `observation`, or both.
 
 Friction is that of a block on a spring, with the unknowns A, B - A, L and the stiffness k and
 independent priors on ln A, B - A, ln L and ln k; or of a fault of cells of known stiffness, with
@@ -15,20 +17,19 @@ Ito, Kano & Nagao 2023, doi:10.48550/arXiv.2109.13143 (friction fields from slow
 Kano et al. 2013, doi:10.5047/eps.2013.08.002 (friction from slip rates by adjoints)
 """
 
-import jax.numpy as jnp
 import numpy as np
 import numpyro
-import numpyro.distributions as dist
 
 from bayesquake.model.model import Quantity
 from bayesquake.model.priors import Prior
 
-from .friction import declare_friction, fault_of
-from .motion import expected_log_slip_rate
+from .friction import declare_friction
+from .observation import declare_displacement, log_likelihood
 
 __all__ = ["PRIORS", "QUANTITIES", "declare"]
 
 CELL = ("cell",)
+STATION = ("station", "component")
 OURS = "our default"
 PRIORS = {
     "log_a": Prior("Normal", {"loc": np.log(1e5), "scale": 0.3}, "ln Pa", "ln A", OURS),
@@ -44,6 +45,10 @@ PRIORS = {
     "log_characteristic_slip_white": Prior(
         "Normal", {"loc": 0, "scale": 1}, "1", "z of ln L", OURS, CELL
     ),
+    "displacement_offset_white": Prior(
+        "Normal", {"loc": 0, "scale": 1}, "1", "offset over its sd", OURS, STATION
+    ),
+    "displacement_error_scale": Prior("LogNormal", {"loc": 0, "scale": 0.3}, "1", "c", OURS),
 }
 
 QUANTITIES = {
@@ -60,6 +65,9 @@ QUANTITIES = {
     "characteristic_slip_field": Quantity(
         "m", "slip L over which the state evolves", CELL, "field"
     ),
+    "displacement_error_scale": Quantity("1", "factor c of all errors of displacements"),
+    "displacement_offset": Quantity("m", "displacement at time zero", STATION),
+    "displacement_offset_white": Quantity("1", "offset over its sd", STATION, "latent"),
     "log_a_white": Quantity("1", "white latents of ln A", CELL, "latent"),
     "b_minus_a_white": Quantity("1", "white latents of B - A", CELL, "latent"),
     "log_characteristic_slip_white": Quantity("1", "white latents of ln L", CELL, "latent"),
@@ -67,16 +75,12 @@ QUANTITIES = {
 
 
 def declare(data, priors):
-    """Declare the model on one series of slip rates.
+    """Declare the model on what was seen of one fault.
 
     Parameters
     ----------
     data : data.arrays.FaultArrays
     priors : dict of numpyro.distributions.Distribution
     """
-    unknowns = declare_friction(data, priors)
-    expected = expected_log_slip_rate(unknowns, data)
-    possible = jnp.isfinite(expected).all() & (fault_of(unknowns, data).b > 0).all()
-    density = dist.Normal(jnp.where(possible, expected, 0.0), data.error)
-    terms = jnp.where(data.seen, density.log_prob(data.log_slip_rate), 0.0)
-    numpyro.factor("log_slip_rate", jnp.where(possible, terms.sum(), -jnp.inf))
+    values = declare_friction(data, priors) | declare_displacement(data, priors)
+    numpyro.factor("observations", log_likelihood(values, data))

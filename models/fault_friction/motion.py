@@ -1,4 +1,4 @@
-"""The slip rates that are expected of unknown friction at the observed times."""
+"""The motion that is expected of unknown friction at the observed times."""
 
 import jax
 import jax.numpy as jnp
@@ -11,36 +11,52 @@ from .physics.frozen import embedded_error, motion_on
 from .physics.laws import Motion
 from .physics.trajectory import trajectory
 
-__all__ = ["HELD_STEPS", "expected_log_slip_rate", "path_of", "start_of"]
+__all__ = ["HELD_STEPS", "expected_motion", "ground_of", "path_of", "seen_of", "start_of"]
 
 LARGEST_ERROR = 10.0
 """Of a held step, in tolerances of those that are chosen anew."""
 
 
-def expected_log_slip_rate(unknowns, data):
-    """Return q at the observed times, (epoch, cell), not finite where it cannot be followed.
+def expected_motion(unknowns, data):
+    """Return what of the motion is seen, (epoch, ...) by the names of ``data.observed``.
 
-    Of a spring the steps are chosen anew, and derivatives come from the Jacobian. Those of a
-    fault of cells are held, once there is a grid; before, it can be differentiated forwards alone.
+    It is not finite where the fault cannot be followed. Of a spring the steps are chosen anew, and
+    derivatives come from the Jacobian. Those of a fault of cells are held, once there is a grid;
+    before, it can be differentiated forwards alone.
     """
     if data.fields is None:
         return of_spring(unknowns, data)
     if data.grid is None:
-        return path_of(unknowns, data).motion.log_slip_rate
+        return seen_of(path_of(unknowns, data).motion, data)
     return motion_on(
         data.grid,
         fault_of(unknowns, data),
         start_of(data),
         len(data.times),
         law=data.integration.law,
-        observe=lambda motion: motion.log_slip_rate,
+        observe=lambda motion: seen_of(motion, data),
     )
 
 
 @by_jacobian
 def of_spring(unknowns, data):
-    """Return q of a block on a spring, (epoch, 1)."""
-    return path_of(unknowns, data).motion.log_slip_rate
+    """Return what is seen of a block on a spring."""
+    return seen_of(path_of(unknowns, data).motion, data)
+
+
+def seen_of(motion, data):
+    """Return what is seen of a motion, (..., cell) and (..., station, component)."""
+    seen = {}
+    if "log_slip_rate" in data.observed:
+        seen["log_slip_rate"] = motion.log_slip_rate
+    if "displacement" in data.observed:
+        seen["displacement"] = ground_of(motion.slip, data)
+    return seen
+
+
+def ground_of(slip, data):
+    """Return the displacements of the ground by slip, (..., station, component) of (..., cell)."""
+    return jnp.einsum("...j,ikj->...ik", slip, data.displacement_of_slip)
 
 
 @jax.jit

@@ -19,8 +19,8 @@ from scipy.optimize import minimize
 
 from bayesquake.targets.points import at_points
 
-from .friction import declare_friction, unknowns_of
-from .motion import expected_log_slip_rate
+from .friction import declare_friction
+from .observation import declare_displacement, log_scale, residuals
 from .physics.by_jacobian import value_and_jacobian
 
 __all__ = ["BENT", "climbed", "plain", "slopes_of"]
@@ -93,8 +93,8 @@ def climbed(value, slopes, start, *, most_steps=200):
 def slopes_of(base, priors):
     """Return ``(position, data) -> (value, gradient, precision)`` of the log posterior.
 
-    The precision is that of the Jacobian of the residuals and of the prior; of a spring the
-    position holds w in place of B - A, see `coordinates`.
+    The precision is that of the Jacobian of the residuals and of the prior, to which the scale of
+    normal densities counts; of a spring the position holds w in place of B - A, see `coordinates`.
 
     Parameters
     ----------
@@ -103,25 +103,29 @@ def slopes_of(base, priors):
     priors : tuple of (str, numpyro.distributions.Distribution)
     """
 
-    def friction(data):
+    def unknowns(data):
         declare_friction(data, dict(priors))
+        declare_displacement(data, dict(priors))
 
-    def log_prior(position, data):
+    def constrained(position, data):
         sites, log_slope = plain(base.unravel(position), data)
         with at_points():
-            return log_slope - potential_energy(friction, (data,), {}, sites)
+            values = constrain_fn(unknowns, (data,), {}, sites, return_deterministic=True)
+        return values, sites, log_slope
 
-    def residuals(position, data):
-        sites, _ = plain(base.unravel(position), data)
+    def log_prior(position, data):
+        values, sites, log_slope = constrained(position, data)
         with at_points():
-            values = constrain_fn(friction, (data,), {}, sites, return_deterministic=True)
-        expected = expected_log_slip_rate(unknowns_of(values, data), data)
-        apart = (expected - data.log_slip_rate) / data.error
-        return jnp.where(data.seen, apart, 0.0).ravel()
+            prior = log_slope - potential_energy(unknowns, (data,), {}, sites)
+        return prior + log_scale(values, data)
+
+    def apart(position, data):
+        values, *_ = constrained(position, data)
+        return residuals(values, data)
 
     @jax.jit
     def slopes(position, data):
-        residual, jacobian = value_and_jacobian(lambda x: residuals(x, data), position)
+        residual, jacobian = value_and_jacobian(lambda x: apart(x, data), position)
         prior, prior_slope = jax.value_and_grad(log_prior)(position, data)
         precision = jacobian.T @ jacobian - jax.hessian(log_prior)(position, data)
         return prior - (residual**2).sum() / 2, prior_slope - jacobian.T @ residual, precision

@@ -169,4 +169,4 @@ def test_a_forecast_widens_and_says_whether_slip_turns_seismic(tmp_path):
     again = bq.open_result(tmp_path / "result.nc")
     np.testing.assert_array_equal(again["motion"]["fastest"], motion["fastest"])
     bq.report(again, tmp_path / "report.html")
-    assert "Slip rates" in (tmp_path / "report.html").read_text(encoding="utf-8")
+    assert "Motion" in (tmp_path / "report.html").read_text(encoding="utf-8")

@@ -12,8 +12,9 @@ from bayesquake.model.options import any_of, flag, number, one_of, takes
 
 from ..errors import CoarseCellsWarning, FrictionParameterError, ResolutionError
 from ..friction import Fields
+from ..observation import Series
 from ..physics.laws import LAWS
-from .dataset import DATA
+from .dataset import DATA, SEEN
 
 __all__ = ["OPTIONS", "FaultArrays", "Integration", "prepare"]
 
@@ -30,6 +31,7 @@ OPTIONS = {
     "log_characteristic_slip_sd": number(above=0, at_most=10),
     "correlation_length": number("m", above=0, at_most=1e7),
     "correlation": one_of(*CORRELATIONS),
+    "displacement_offset_sd": number("m", above=0, at_most=1e3),
     "allow_unresolved": flag(),
 }
 
@@ -66,11 +68,13 @@ class FaultArrays(NamedTuple):
     ----------
     times : (epoch,)
         Seconds after the start.
-    log_slip_rate : (epoch, cell)
-        Observed q, zero where there is none.
-    seen : (epoch, cell) of bool
-    error : scalar
-        Standard deviation of the errors of q.
+    observed : dict of observation.Series
+        ``log_slip_rate``, q by (epoch, cell), and ``displacement``, m by (epoch, station,
+        component), or one of them.
+    displacement_of_slip : (station, component, cell) or None
+        G, m per m.
+    displacement_offset_sd : scalar
+        Of the prior of the offsets, m.
     start_log_slip_rate, start_log_state : (cell,)
         q and s at time zero.
     plate_rate : scalar
@@ -87,9 +91,9 @@ class FaultArrays(NamedTuple):
     """
 
     times: Any
-    log_slip_rate: Any
-    seen: Any
-    error: Any
+    observed: Any
+    displacement_of_slip: Any
+    displacement_offset_sd: Any
     start_log_slip_rate: Any
     start_log_state: Any
     plate_rate: Any
@@ -112,6 +116,7 @@ def prepare(
     log_characteristic_slip_sd=0.3,
     correlation_length=15e3,
     correlation="exponential",
+    displacement_offset_sd=0.01,
     allow_unresolved=False,
 ):
     """Return the `FaultArrays` of a data set.
@@ -132,6 +137,8 @@ def prepare(
         Of the fields, m.
     correlation : {"exponential", "matern_3/2"}
         How they are correlated with distance.
+    displacement_offset_sd : float
+        Standard deviation of displacements at time zero, m.
     allow_unresolved : bool
         Whether cells may be longer than :math:`L_b = G L / B` of the expected fields, below which
         slip is continuous; each then slips by itself.
@@ -149,7 +156,6 @@ def prepare(
     CoarseCellsWarning
         A cell is longer than a third of L_b.
     """
-    observed = values(dataset, "log_slip_rate")
     attributes = {**DATA.defaults, **dataset.attrs}
     spring = dataset.sizes["cell"] == 1
     spread = np.array([log_a_sd, b_minus_a_sd, log_characteristic_slip_sd])
@@ -158,9 +164,11 @@ def prepare(
         require_resolution(fields, distances(dataset), attributes["rigidity"])
     return FaultArrays(
         times=values(dataset, "time"),
-        log_slip_rate=np.nan_to_num(observed),
-        seen=np.isfinite(observed),
-        error=values(dataset, "log_slip_rate_error"),
+        observed={name: series_of(dataset, name) for name in SEEN if name in dataset},
+        displacement_of_slip=(
+            values(dataset, "displacement_of_slip") if "displacement" in dataset else None
+        ),
+        displacement_offset_sd=np.asarray(displacement_offset_sd),
         start_log_slip_rate=values(dataset, "start_log_slip_rate"),
         start_log_state=values(dataset, "start_log_state"),
         plate_rate=np.asarray(attributes["plate_rate"]),
@@ -170,6 +178,13 @@ def prepare(
         weakening_scale=np.asarray(SEARCHED_SCALE),
         integration=Integration(law, tolerance or TOLERANCES[spring]),
     )
+
+
+def series_of(dataset, name):
+    """Return what was seen of one kind."""
+    value, error = values(dataset, name), values(dataset, f"{name}_error")
+    seen = np.isfinite(value) & np.isfinite(error)
+    return Series(np.where(seen, value, 0.0), seen, np.where(seen, error, 1.0))
 
 
 def fields_of(dataset, spread, correlation, length):

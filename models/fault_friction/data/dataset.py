@@ -11,7 +11,7 @@ from bayesquake.model.options import number
 
 from ..errors import KernelError
 
-__all__ = ["DATA", "FALLBACK"]
+__all__ = ["COMPONENTS", "DATA", "FALLBACK", "SEEN"]
 
 LARGEST = 1e13
 """Seconds, 300,000 years."""
@@ -33,8 +33,7 @@ def require_motion(dataset, name):
             f"epoch {epoch}: time {time[epoch]:g} s is not after that of the epoch before it, "
             f"{time[epoch - 1]:g} s; sort the epochs and leave out repeated ones"
         )
-    if not dataset["log_slip_rate"].notnull().any():
-        raise ValueError("log_slip_rate holds no number; give what was observed")
+    require_observations(dataset)
     if dataset.sizes["cell"] > 1:
         missing = [field for field in OF_FIELDS if field not in dataset]
         if missing:
@@ -44,6 +43,27 @@ def require_motion(dataset, name):
             )
     if "stiffness" in dataset:
         require_stiffness(dataset["stiffness"].transpose("cell", "source").to_numpy(), name)
+
+
+def require_observations(dataset):
+    """Require numbers of at least one kind, with their errors and what they depend on."""
+    seen = [name for name in SEEN if name in dataset]
+    if not seen:
+        raise ValueError(f"nothing was observed; give {' or '.join(SEEN)}")
+    for name in seen:
+        missing = [other for other in SEEN[name] if other not in dataset]
+        if missing:
+            raise ValueError(f"{name} needs {', '.join(missing)}; give them")
+        if not (dataset[name] + dataset[f"{name}_error"]).notnull().any():
+            raise ValueError(f"{name} holds no number with an error; give what was observed")
+    if "displacement" in seen:
+        unknown = dataset["displacement"].notnull() & dataset["displacement_error"].isnull()
+        if unknown.any():
+            epoch, station, component = (int(i) for i in np.argwhere(unknown.to_numpy())[0])
+            raise ValueError(
+                f"epoch {epoch}, station {station}, component {component}: displacement has no "
+                "displacement_error; give it"
+            )
 
 
 def require_stiffness(stiffness, name):
@@ -87,6 +107,14 @@ OF_FIELDS = (
     "stiffness",
 )
 
+SEEN = {
+    "log_slip_rate": ("log_slip_rate_error",),
+    "displacement": ("displacement_error", "displacement_of_slip"),
+}
+"""What may be observed, and what each kind needs."""
+
+COMPONENTS = ("east", "north", "up")
+
 DATA = Schema(
     {
         "time": Variable("s", "time after the start", ("epoch",), low=0, high=LARGEST),
@@ -97,8 +125,39 @@ DATA = Schema(
             low=-100,
             high=60,
             missing=True,
+            optional=True,
         ),
-        "log_slip_rate_error": Variable("1", "standard deviation of its errors", (), low=1e-6),
+        "log_slip_rate_error": Variable(
+            "1", "standard deviation of its errors", (), low=1e-6, optional=True
+        ),
+        "displacement": Variable(
+            "m",
+            "displacement of the ground beyond that of steady loading",
+            ("epoch", "station", "component"),
+            low=-1e4,
+            high=1e4,
+            missing=True,
+            optional=True,
+        ),
+        "displacement_error": Variable(
+            "m",
+            "standard deviation of its errors, but for a common factor",
+            ("epoch", "station", "component"),
+            low=1e-9,
+            high=1e4,
+            missing=True,
+            optional=True,
+        ),
+        "displacement_of_slip": Variable(
+            "1",
+            "displacement by unit slip",
+            ("station", "component", "cell"),
+            low=-1e3,
+            high=1e3,
+            optional=True,
+        ),
+        "station_x": Variable("m", "place of the station", ("station",), optional=True),
+        "station_y": Variable("m", "place of the station", ("station",), optional=True),
         "start_log_slip_rate": Variable(
             "1", "ln of slip rate over plate rate at time zero", ("cell",), low=-100, high=60
         ),
@@ -121,5 +180,6 @@ DATA = Schema(
         "shear_wave_speed": number("m/s", above=0, at_most=1e5),
     },
     defaults=FALLBACK,
+    coordinates={"component": COMPONENTS},
     require=require_motion,
 )

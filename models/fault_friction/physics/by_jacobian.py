@@ -18,8 +18,8 @@ def by_jacobian(function):
     Parameters
     ----------
     function : callable
-        ``((unknown,) array, held) -> (value,) array``, differentiable forwards. What is held, a
-        pytree, counts as constant.
+        ``((unknown,) array, held) -> array`` or pytree of arrays, differentiable forwards. What is
+        held, a pytree, counts as constant.
     """
     differentiable = jax.custom_jvp(function)
 
@@ -27,12 +27,12 @@ def by_jacobian(function):
     def pushed(primals, tangents):
         x, held = primals
         value, jacobian = value_and_jacobian(lambda x: function(x, held), x)
-        return value, jacobian @ tangents[0]
+        return value, jax.tree.map(lambda slopes: slopes @ tangents[0], jacobian)
 
     return differentiable
 
 
 def value_and_jacobian(function, x):
-    """Return a function of a vector and its Jacobian, (value,) and (value, unknown)."""
+    """Return a function of a vector and its Jacobian, (...) and (..., unknown)."""
     along = functools.partial(jax.jvp, function, (x,))
     return jax.vmap(lambda unit: along((unit,)), out_axes=(None, -1))(jnp.eye(x.size))

@@ -9,8 +9,9 @@ from bayesquake.model.options import count, number, takes
 from bayesquake.results.posteriors import some_draws
 
 from ..data.dataset import DATA
-from ..friction import names_of
-from ..motion import path_of
+from ..friction import names_of, unknowns_of
+from ..motion import ground_of, path_of
+from ..observation import offset_of
 from ..physics.trajectory import YEAR
 
 __all__ = ["complete"]
@@ -48,9 +49,9 @@ def complete(dataset, *, forecast_years=0.0, motion_draws=100):
 
     def groups(posterior, arrays, key):
         times = times_of(dataset, forecast_years)
-        _, flat = some_draws({n: posterior[n] for n in names_of(arrays)}, motion_draws)
-        unknowns = np.stack([flat[name] for name in names_of(arrays)], axis=1)
-        motion, quality = motions(unknowns, arrays._replace(times=jnp.asarray(times)))
+        names = (*names_of(arrays), "displacement_offset_white")
+        _, drawn = some_draws({n: posterior[n] for n in names if n in posterior}, motion_draws)
+        motion, quality = motions(drawn, arrays._replace(times=jnp.asarray(times)))
         held = [name for name in DATA.variables if name in dataset and name not in seen]
         made = {
             "motion": motion.assign_attrs(
@@ -75,34 +76,36 @@ def times_of(dataset, forecast_years):
 
 
 @jax.jit
-def _followed(unknowns, data):
-    def of_one(unknowns):
-        motion = path_of(unknowns, data).motion
+def _followed(drawn, data):
+    def of_one(values):
+        motion = path_of(unknowns_of(values, data), data).motion
         return motion.log_slip_rate, motion.slip
 
-    return jax.lax.map(of_one, unknowns)
+    return jax.lax.map(of_one, drawn)
 
 
-def motions(unknowns, data):
+def motions(drawn, data):
     """Return the motion of draws, and whether each can be followed.
 
     Parameters
     ----------
-    unknowns : (sample, unknown, ...)
+    drawn : mapping of str to (sample, ...) array
+        What is unknown of friction, and offsets of displacements.
     data : data.arrays.FaultArrays
 
     Returns
     -------
     motion, quality : xarray.Dataset
     """
-    q, slip = (np.asarray(values) for values in _followed(jnp.asarray(unknowns), data))
+    q, slip = (np.asarray(values) for values in _followed(drawn, data))
     good = np.isfinite(q).all(axis=(1, 2)) & np.isfinite(slip).all(axis=(1, 2))
-    by_cell = ("quantile", "time", "cell")
-    rates, slips = (quantiles(draws) for draws in (q[good], slip[good]))
+    by_cell, by_station = (
+        ("quantile", "time", *of) for of in (("cell",), ("station", "component"))
+    )
     found = {
         "seconds": (("time",), np.asarray(data.times), "s", "time after the start"),
-        "log_slip_rate": (by_cell, rates, "1", "ln of slip rate over plate rate"),
-        "slip": (by_cell, slips, "m", "slip beyond that of the plates"),
+        "log_slip_rate": (by_cell, quantiles(q[good]), "1", "ln of slip rate over plate rate"),
+        "slip": (by_cell, quantiles(slip[good]), "m", "slip beyond that of the plates"),
         "fastest": (
             ("sample", "time"),
             q[good].max(axis=2),
@@ -110,6 +113,15 @@ def motions(unknowns, data):
             "ln of the largest slip rate of any cell over plate rate",
         ),
     }
+    if "displacement" in data.observed:
+        offset = np.asarray(offset_of(drawn, data))[good, None]
+        moved = np.asarray(ground_of(slip[good], data)) + offset
+        found["displacement"] = (
+            by_station,
+            quantiles(moved),
+            "m",
+            "displacement of the ground beyond that of steady loading",
+        )
     motion = xr.Dataset(
         {name: (dims, x, described(unit, what)) for name, (dims, x, unit, what) in found.items()},
         coords={"quantile": list(QUANTILES)},

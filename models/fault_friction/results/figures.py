@@ -7,33 +7,48 @@ import numpy as np
 
 from bayesquake.reporting.figures import BLUE, GREY, INK, axis_label, joint, new_figure, styled
 
+from ..data.dataset import COMPONENTS
 from ..physics.trajectory import YEAR
 
-__all__ = ["FIGURES", "friction", "slip_rates"]
+__all__ = ["FIGURES", "friction", "motion"]
 
 
 @styled
-def slip_rates(result):
-    """Draw slip rates as they were seen and as the posterior has them.
+def motion(result):
+    """Draw slip rates, and displacements of the ground, as they were seen and as friction has them.
 
-    Dots: observed, of the cell that slips fastest; line and band: median and 90 % of the posterior,
-    to the right of the vertical line its forecast.
+    Uppermost, ln(V / plate rate) of the cell that slips fastest; below, where displacements were
+    seen, those of the station that moves furthest. Dots: observed; line and band: median and 90 %
+    of the posterior, to the right of the vertical line its forecast.
     """
-    motion, seen = result["motion"], result["observed_data"]
-    rates = seen["log_slip_rate"].to_numpy()
-    cell = int(np.argmax(np.where(np.isfinite(rates), rates, -np.inf).max(axis=0)))
-    years = motion["seconds"].to_numpy() / YEAR
-    low, middle, high = motion["log_slip_rate"].to_numpy()[:, :, cell]
-    figure, axis = new_figure(size=(7.0, 3.6))
-    axis.fill_between(years, low, high, color=BLUE, alpha=0.25, linewidth=0)
-    axis.plot(years, middle, color=BLUE)
-    axis.plot(seen["time"].to_numpy() / YEAR, rates[:, cell], ".", color=INK, markersize=4)
-    until = motion.attrs["observed_until"] / YEAR
-    if years[-1] > until:
-        axis.axvline(until, color=GREY, lw=1)
-    axis.set(xlabel="time (yr)", ylabel="ln(V / plate rate)")
-    if rates.shape[1] > 1:
-        axis.set_title(f"cell {cell}")
+    moved, seen = result["motion"], result["observed_data"]
+    rates = moved["log_slip_rate"].to_numpy()
+    cell = int(np.argmax(rates[1].max(axis=0)))
+    panels = [("ln(V / plate rate)", f"cell {cell}", rates[:, :, cell], None)]
+    if "log_slip_rate" in seen:
+        panels[0] = (*panels[0][:3], seen["log_slip_rate"].to_numpy()[:, cell])
+    if "displacement" in seen:
+        ground, dots = (100 * x["displacement"].to_numpy() for x in (moved, seen))
+        reach = np.ptp(ground[1], axis=0)
+        station = int(np.argmax(np.linalg.norm(reach, axis=1)))
+        titles = (f"station {seen['station'].to_numpy()[station]}", "", "")
+        panels += [
+            (f"{component} (cm)", title, ground[:, :, station, k], dots[:, station, k])
+            for k, (component, title) in enumerate(zip(COMPONENTS, titles, strict=True))
+        ]
+    figure, axes = new_figure(len(panels), 1, (7.0, 2.0 + 1.6 * len(panels)), sharex=True)
+    years, observed = (s.to_numpy() / YEAR for s in (moved["seconds"], seen["time"]))
+    until = moved.attrs["observed_until"] / YEAR
+    for axis, (label, title, (low, middle, high), dots) in zip(np.ravel(axes), panels, strict=True):
+        axis.fill_between(years, low, high, color=BLUE, alpha=0.25, linewidth=0)
+        axis.plot(years, middle, color=BLUE)
+        if dots is not None:
+            axis.plot(observed, dots, ".", color=INK, markersize=4)
+        if years[-1] > until:
+            axis.axvline(until, color=GREY, lw=1)
+        axis.set(ylabel=label)
+        axis.set_title(title)
+    np.ravel(axes)[-1].set(xlabel="time (yr)")
     return figure
 
 
@@ -100,4 +115,4 @@ def marker_size(x, y):
     return (130 / cells) ** 2
 
 
-FIGURES = {"Slip rates": slip_rates, "Friction": friction}
+FIGURES = {"Motion": motion, "Friction": friction}

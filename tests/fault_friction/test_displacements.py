@@ -1,0 +1,116 @@
+"""Friction fields from displacements of the ground."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+import bayesquake as bq
+from bayesquake.diagnostics.refit import refit
+from bayesquake.errors import BayesquakeError
+from bayesquake.inference.laplace import all_rows, few_pairs
+from bayesquake.models.fault_friction.motion import path_of
+from bayesquake.models.fault_friction.observation import expected_observations
+
+MODEL = bq.load_model("fault_friction")
+COARSE = {"allow_unresolved": True}
+DESIGN = {
+    "cells": (5, 5),
+    "cell_size": 24e3,
+    "epochs": 20,
+    "years": 8.0,
+    "stations": (3, 3),
+    "slip_rates": False,
+    **COARSE,
+}
+
+
+@pytest.fixture(scope="module")
+def twin():
+    return MODEL.simulate(jax.random.key(0), DESIGN, {"displacement_error_scale": 1.5})
+
+
+@pytest.fixture(scope="module")
+def result(twin):
+    return bq.fit(
+        MODEL, twin[1], driver="laplace", hessian="low_rank", starts=1, seed=1, draws=500, **COARSE
+    )
+
+
+def test_the_ground_moves_by_all_slip_since_the_start(twin):
+    truth, dataset = twin
+    data = jax.tree.map(jnp.asarray, MODEL.prepare(dataset, **COARSE))
+    expected = expected_observations(truth, data)["displacement"]
+    fine = jnp.linspace(0, data.times[-1], 4001)[1:]
+    unknowns = jnp.stack(
+        [truth[f"{name}_white"] for name in ("log_a", "b_minus_a", "log_characteristic_slip")]
+    )
+    path = path_of(unknowns, data._replace(times=fine))
+    start = data.start_log_slip_rate[None]
+    rates = np.exp(np.concatenate([start, path.motion.log_slip_rate])) - 1
+    slip = np.trapezoid(rates * float(data.plate_rate), np.append(0, fine), axis=0)
+    ground = dataset["displacement_of_slip"].to_numpy() @ slip
+    offset = 0.01 * truth["displacement_offset_white"]
+    np.testing.assert_allclose(expected[-1], ground + offset, atol=2e-6)
+
+
+def test_few_eigenpairs_give_the_deviations_of_the_whole_hessian(twin):
+    target = bq.target(MODEL, twin[1], **COARSE)
+    mode = target.initial(jax.random.key(0), target.data)
+    deviations = [
+        np.linalg.norm(curvature.inverse_root(np.eye(target.dim)), axis=0)
+        for curvature in (few_pairs(target, mode, jax.random.key(1)), all_rows(target, mode, None))
+    ]
+    few, whole = deviations
+    np.testing.assert_allclose(few, whole, rtol=0.02)
+    assert whole.min() < 0.5
+
+
+def test_fields_offsets_and_errors_hold_the_truth(twin, result):
+    truth, dataset = twin
+    rows = {row.name: row for row in bq.check(result).rows}
+    for name in ("gradient at the mode", "curvature left out", "error of held steps"):
+        assert rows[name].passed, name
+    posterior = result["posterior"]
+    for name in ("displacement_offset_white", "log_a_white", "b_minus_a_white"):
+        draws = posterior[name].stack(sample=("chain", "draw"))
+        away = (truth[name] - draws.mean("sample")) / draws.std("sample")
+        assert np.abs(away).max() < 4, name
+        assert (np.abs(away) < 1.645).mean() > 0.75, name
+    scale = posterior["displacement_error_scale"]
+    assert abs(float(scale.mean()) - 1.5) < 3 * float(scale.std())
+    assert float(scale.std()) < 0.06
+    low, _, high = result["motion"]["displacement"].to_numpy()
+    error = dataset["displacement_error"].to_numpy() * 1.5
+    seen = dataset["displacement"].to_numpy()
+    assert ((low - 2 * error < seen) & (seen < high + 2 * error)).mean() > 0.93
+
+
+def test_what_stations_tell_narrows_the_middle_most(result):
+    ratio = result["narrowing"]["sd_ratio"].sel(field="B - A").to_numpy().reshape(5, 5)
+    assert ratio[1:4, 1:4].mean() < 0.8 * ratio[:, [0, 4]].mean()
+
+
+def test_the_result_is_reported_and_fitted_again_from_its_file(result, tmp_path):
+    bq.write_netcdf(result, tmp_path / "result.nc")
+    again = bq.open_result(tmp_path / "result.nc")
+    bq.report(again, tmp_path / "report.html")
+    assert "Motion" in (tmp_path / "report.html").read_text(encoding="utf-8")
+    fitted = refit(again)["posterior"]["displacement_offset"]
+    np.testing.assert_array_equal(fitted, result["posterior"]["displacement_offset"])
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda d: d.drop_vars("displacement"), "nothing was observed"),
+        (lambda d: d.drop_vars("displacement_of_slip"), "needs displacement_of_slip"),
+        (
+            lambda d: d.assign(displacement_error=d["displacement_error"].where(d["epoch"] != 3)),
+            "epoch 3, station 0, component 0: displacement has no displacement_error",
+        ),
+    ],
+)
+def test_displacements_that_cannot_be_used_are_refused(twin, change, message):
+    with pytest.raises(BayesquakeError, match=message):
+        MODEL.prepare(change(twin[1]), **COARSE)
