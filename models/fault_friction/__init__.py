@@ -4,6 +4,7 @@ from bayesquake.model.model import Model, Trial
 
 from .coordinates import COORDINATES, recommended
 from .data.arrays import prepare
+from .data.faults import fault_in_half_space
 from .data.reading import read
 from .model import PRIORS, QUANTITIES, declare
 from .motion import HELD_STEPS
@@ -12,7 +13,7 @@ from .results.derived import complete
 from .results.figures import FIGURES
 from .simulation import design_of, draw, lengths
 
-__all__ = ["MODEL"]
+__all__ = ["MODEL", "fault_in_half_space"]
 
 COARSE = {"allow_unresolved": True}
 MODEL = Model(

@@ -9,6 +9,7 @@ __all__ = [
     "KernelError",
     "ResolutionError",
     "TrajectoryError",
+    "UnitsError",
 ]
 
 
@@ -34,3 +35,7 @@ class CoarseCellsWarning(UserWarning):
 
 class TrajectoryError(BayesquakeError):
     """A fault cannot be followed through all observed times."""
+
+
+class UnitsError(DatasetError):
+    """A column of a table does not say in which unit it is."""

@@ -4,6 +4,8 @@ SI units inside. A fault of one cell is a block on a spring, whose friction and 
 numbers; of many cells friction is a field and the stiffness is known.
 """
 
+import dataclasses
+
 import numpy as np
 
 from bayesquake.io.datasets import Schema, Variable
@@ -11,7 +13,7 @@ from bayesquake.model.options import number
 
 from ..errors import KernelError
 
-__all__ = ["COMPONENTS", "DATA", "FALLBACK", "SEEN"]
+__all__ = ["COMPONENTS", "DATA", "FALLBACK", "FAULT", "SEEN"]
 
 LARGEST = 1e13
 """Seconds, 300,000 years."""
@@ -19,7 +21,12 @@ LARGEST = 1e13
 ASYMMETRY, NEGATIVE = 1e-8, -1e-8
 """Of a stiffness, relative to its largest element and eigenvalue: rounding."""
 
-FALLBACK = {"plate_rate": 0.065 / (365.25 * 86400), "rigidity": 40e9, "shear_wave_speed": 3000.0}
+FALLBACK = {
+    "plate_rate": 0.065 / (365.25 * 86400),
+    "rigidity": 40e9,
+    "shear_wave_speed": 3000.0,
+    "poisson_ratio": 0.25,
+}
 """Of the slow slip twin."""
 
 
@@ -43,6 +50,11 @@ def require_motion(dataset, name):
             )
     if "stiffness" in dataset:
         require_stiffness(dataset["stiffness"].transpose("cell", "source").to_numpy(), name)
+
+
+def require_fault(dataset, name):
+    """Require a stiffness that is one."""
+    require_stiffness(dataset["stiffness"].transpose("cell", "source").to_numpy(), name)
 
 
 def require_observations(dataset):
@@ -113,6 +125,9 @@ SEEN = {
 }
 """What may be observed, and what each kind needs."""
 
+GREEN = ("station_x", "station_y", "displacement_of_slip")
+"""Where stations stand, and how unit slip moves them."""
+
 COMPONENTS = ("east", "north", "up")
 
 DATA = Schema(
@@ -170,6 +185,22 @@ DATA = Schema(
         "expected_a": of_cell("Pa", "A as it is expected", low=1e-6, high=1e12),
         "expected_b_minus_a": of_cell("Pa", "B - A as it is expected", low=-1e12, high=1e12),
         "expected_characteristic_slip": of_cell("m", "L as it is expected", low=1e-12, high=1e4),
+        "corners": Variable(
+            "m",
+            "corners of the cells, east, north and up, around each",
+            ("cell", "corner", "axis"),
+            low=-1e8,
+            high=1e8,
+            optional=True,
+        ),
+        "slip_direction": Variable(
+            "1",
+            "unit vector along which the hanging wall moves",
+            ("axis",),
+            low=-1,
+            high=1,
+            optional=True,
+        ),
         "stiffness": Variable(
             "Pa/m", "shear stress that slip takes from a cell", ("cell", "source"), optional=True
         ),
@@ -178,8 +209,21 @@ DATA = Schema(
         "plate_rate": number("m/s", above=0, at_most=1),
         "rigidity": number("Pa", above=0, at_most=1e15),
         "shear_wave_speed": number("m/s", above=0, at_most=1e5),
+        "poisson_ratio": number(at_least=0, below=0.5),
     },
     defaults=FALLBACK,
-    coordinates={"component": COMPONENTS},
+    coordinates={"component": COMPONENTS, "axis": COMPONENTS},
     require=require_motion,
 )
+
+OF_FAULT = (*OF_FIELDS, "start_log_slip_rate", "start_log_state")
+
+FAULT = Schema(
+    {name: dataclasses.replace(DATA.variables[name], optional=False) for name in OF_FAULT}
+    | {name: DATA.variables[name] for name in ("corners", "slip_direction", *GREEN)},
+    attributes=DATA.attributes,
+    defaults=FALLBACK,
+    coordinates=DATA.coordinates,
+    require=require_fault,
+)
+"""A fault of cells to which observations are added."""
