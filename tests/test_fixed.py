@@ -26,7 +26,7 @@ def aftershocks():
 @pytest.fixture(scope="module")
 def result(aftershocks):
     model, dataset = aftershocks
-    settings = {"basis_size": 32, "knots": 65, "chains": 4, "warmup": 300, "draws": 400}
+    settings = {"basis_size": 12, "knots": 33, "chains": 4, "warmup": 300, "draws": 400}
     return bq.fit(model, dataset, priors=FIXED, seed=1, **settings)
 
 

@@ -15,6 +15,7 @@ def parted(tmp_path_factory):
     return out / "two_profiles"
 
 
+@pytest.mark.slow
 def test_stations_have_the_profile_of_their_side(parted):
     stations = pd.read_csv(parted / "stations.csv")
     right = np.where(stations["east"], stations["probability"], 1 - stations["probability"])
@@ -22,6 +23,7 @@ def test_stations_have_the_profile_of_their_side(parted):
     assert (parted / "velocities.png").is_file()
 
 
+@pytest.mark.slow
 def test_one_profile_moves_sources_and_foretells_picks_worse(parted):
     table = pd.read_csv(parted / "profiles.csv", index_col="profiles")
     assert abs(table.loc[1, "x_bias_km"]) > 0.5
@@ -30,6 +32,7 @@ def test_one_profile_moves_sources_and_foretells_picks_worse(parted):
     assert table.loc[2, "tau_s"] < table.loc[1, "tau_s"] / 4
 
 
+@pytest.mark.slow
 def test_few_events_say_little_of_velocities(shared_data, tmp_path):
     if not (shared_data / "tomography" / "hayward16" / "El16.pha").is_file():
         pytest.skip("hayward16 is absent from shared/data/tomography")

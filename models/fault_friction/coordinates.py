@@ -10,7 +10,7 @@ with c a fourth of the standard deviation of B - A, so that w is the logarithm w
 known and smooth where it is not. The mode is sought from many draws of the prior at once, by
 Marquardt's damped steps with the precision :math:`D^T D + P` of the Jacobian D of the residuals and
 of the prior P: slip rates of a cycle fit at wrong phases too, and a single search ends in one of
-these. The posterior is then whitened by that precision.
+these, see `windows`. The posterior is then whitened by that precision.
 
 **A fault of cells** is sampled in its white latents, whose prior is standard normal. The mode is
 sought on the host, and the steps that the motion takes there are held from then on.
@@ -25,7 +25,6 @@ import jax.numpy as jnp
 import numpy as np
 
 from bayesquake.errors import DriverError
-from bayesquake.inference.kernels.newton import newton_mode
 from bayesquake.model import coordinates as around
 from bayesquake.model.capabilities import Coordinates
 
@@ -34,12 +33,10 @@ from .friction import unknowns_of
 from .motion import path_of
 from .physics.frozen import grid_of
 from .physics.trajectory import YEAR
-from .search import BENT, climbed, plain, slopes_of
+from .search import BENT, climbed, plain, search_of
+from .windows import MOST_STARTS, mode_of_spring
 
 __all__ = ["COORDINATES", "recommended"]
-
-STARTS = 32
-"""Searches, of which the best is kept."""
 
 SHARE_OF_SD = 0.25
 """c in standard deviations of B - A."""
@@ -47,25 +44,24 @@ SHARE_OF_SD = 0.25
 
 def condition(base, data, priors):
     """Return the data with the mode of the posterior, and what the coordinates need there."""
-    slopes = slopes_of(base, tuple(priors.items()))
-    return (of_spring if data.fields is None else of_fault)(base, data, slopes)
+    search = search_of(base, tuple(priors.items()))
+    return (of_spring if data.fields is None else of_fault)(base, data, search)
 
 
-def of_spring(base, data, slopes):
+def of_spring(base, data, search):
     """Return the data with the best of many modes and the root of the covariance there."""
 
     def start(key):
         position = base.prior_position(key, data)
         return base.ravel(straight(base.unravel(position), data))
 
-    starts = jax.vmap(start)(jax.random.split(jax.random.key(0), STARTS))
-    modes, _, precisions = jax.vmap(lambda x: newton_mode(lambda x: slopes(x, data), x))(starts)
-    best = jnp.argmax(jnp.where(jnp.isfinite(modes.log_density), modes.log_density, -jnp.inf))
-    mode, root = base.unravel(modes.position[best]), around.root_of(precisions[best])
+    starts = jax.vmap(start)(jax.random.split(jax.random.key(0), MOST_STARTS))
+    best = mode_of_spring(search, data, starts)
+    mode, root = base.unravel(best.position), around.root_of(best.precision)
     return rescaled(around.Around(data, mode, root))
 
 
-def of_fault(base, data, slopes):
+def of_fault(base, data, search):
     """Return the data with the mode of the fields and the steps that their motion takes.
 
     Raises
@@ -81,7 +77,9 @@ def of_fault(base, data, slopes):
         )
     expected = jnp.zeros(base.dim)
     followed(base, expected, data)
-    position, *_ = climbed(lambda x: base.log_density(x, data), lambda x: slopes(x, data), expected)
+    position, *_ = climbed(
+        lambda x: base.log_density(x, data), lambda x: search.slopes(x, data), expected
+    )
     mode = jnp.asarray(position)
     grid = jax.tree.map(jnp.asarray, grid_of(followed(base, mode, data), data.times))
     return around.Around(data._replace(grid=grid), base.unravel(mode), None)

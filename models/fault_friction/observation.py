@@ -92,11 +92,11 @@ def errors_of(values, data):
 def residuals(values, data):
     """Return what was expected less what was seen, over its error, as one vector.
 
-    Zero where nothing was seen, and not finite where the fault cannot be followed.
+    Zero where nothing was seen, and not finite where the fault cannot be followed so far.
     """
     expected, errors = expected_observations(values, data), errors_of(values, data)
     apart = [
-        series.seen * (expected[name] - series.value) / errors[name]
+        jnp.where(series.seen, (expected[name] - series.value) / errors[name], 0.0)
         for name, series in data.observed.items()
     ]
     return jnp.concatenate([residual.ravel() for residual in apart])

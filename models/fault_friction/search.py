@@ -10,6 +10,8 @@ Conn, Gould & Toint 2000, Trust-Region Methods, doi:10.1137/1.9780898719857
 """
 
 import functools
+from collections.abc import Callable
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -23,7 +25,7 @@ from .friction import declare_friction
 from .observation import declare_displacement, log_scale, residuals
 from .physics.by_jacobian import value_and_jacobian
 
-__all__ = ["BENT", "climbed", "plain", "slopes_of"]
+__all__ = ["BENT", "Search", "climbed", "plain", "search_of"]
 
 BENT = "b_minus_a"
 """The site in whose place coordinates of a spring hold w."""
@@ -89,12 +91,27 @@ def climbed(value, slopes, start, *, most_steps=200):
     return found.x, -float(found.fun), at.cache_info().misses
 
 
-@functools.cache
-def slopes_of(base, priors):
-    """Return ``(position, data) -> (value, gradient, precision)`` of the log posterior.
+class Search(NamedTuple):
+    """What searches ask of the log posterior, functions of ``(position, data)``.
 
-    The precision is that of the Jacobian of the residuals and of the prior, to which the scale of
-    normal densities counts; of a spring the position holds w in place of B - A, see `coordinates`.
+    Of a spring the position holds w in place of B - A, see `coordinates`.
+
+    Attributes
+    ----------
+    slopes : callable
+        ``-> (value, gradient, precision)``, the precision being that of the Jacobian of the
+        residuals and of the prior, to which the scale of normal densities counts.
+    misfit : callable
+        ``-> mean square of the residuals`` over their errors.
+    """
+
+    slopes: Callable
+    misfit: Callable
+
+
+@functools.cache
+def search_of(base, priors):
+    """Return the `Search` of a model.
 
     Parameters
     ----------
@@ -130,7 +147,12 @@ def slopes_of(base, priors):
         precision = jacobian.T @ jacobian - jax.hessian(log_prior)(position, data)
         return prior - (residual**2).sum() / 2, prior_slope - jacobian.T @ residual, precision
 
-    return slopes
+    @jax.jit
+    def misfit(position, data):
+        seen = sum(series.seen.sum() for series in data.observed.values())
+        return (apart(position, data) ** 2).sum() / seen
+
+    return Search(slopes, misfit)
 
 
 def plain(sites, data):

@@ -11,7 +11,7 @@ from bayesquake.results.posteriors import some_draws
 from ..data.dataset import DATA
 from ..friction import names_of, unknowns_of
 from ..motion import ground_of, path_of
-from ..observation import offset_of
+from ..observation import errors_of, offset_of
 from ..physics.trajectory import YEAR
 
 __all__ = ["complete"]
@@ -22,6 +22,14 @@ FUTURE_TIMES = 60
 FIELDS = ("ln A", "B - A", "ln L")
 
 QUANTILES = (0.05, 0.5, 0.95)
+
+OF_DISPLACEMENTS = ("displacement_offset_white", "displacement_error_scale")
+
+FAR = 4.0
+"""Standard errors from the posterior's median at which an observation is not explained."""
+
+LARGEST_UNEXPLAINED = 0.01
+"""Share of such observations above which `check` objects."""
 
 LARGEST_LOST = 0.01
 """Share of draws whose motion cannot be followed, above which `check` objects."""
@@ -49,7 +57,7 @@ def complete(dataset, *, forecast_years=0.0, motion_draws=100):
 
     def groups(posterior, arrays, key):
         times = times_of(dataset, forecast_years)
-        names = (*names_of(arrays), "displacement_offset_white")
+        names = (*names_of(arrays), *OF_DISPLACEMENTS)
         _, drawn = some_draws({n: posterior[n] for n in names if n in posterior}, motion_draws)
         motion, quality = motions(drawn, arrays._replace(times=jnp.asarray(times)))
         held = [name for name in DATA.variables if name in dataset and name not in seen]
@@ -126,8 +134,30 @@ def motions(drawn, data):
         {name: (dims, x, described(unit, what)) for name, (dims, x, unit, what) in found.items()},
         coords={"quantile": list(QUANTILES)},
     )
-    told = described("1", "draws whose motion cannot be followed") | {"largest_share": LARGEST_LOST}
-    return motion, xr.Dataset({"lost_motion": (("sample_of_all",), ~good, told)})
+    lost = described("1", "draws whose motion cannot be followed")
+    far = described("1", f"observations {FAR:g} errors or more from the median of the posterior")
+    quality = {
+        "lost_motion": (("sample_of_all",), ~good, lost | {"largest_share": LARGEST_LOST}),
+        "unexplained": (
+            ("observation",),
+            unexplained(motion, drawn, data),
+            far | {"largest_share": LARGEST_UNEXPLAINED},
+        ),
+    }
+    return motion, xr.Dataset(quality)
+
+
+def unexplained(motion, drawn, data):
+    """Return whether each observation is far from the median of the posterior."""
+    middle = {"displacement_error_scale": np.median(drawn.get("displacement_error_scale", 1.0))}
+    errors = errors_of(middle, data)
+
+    def of(name, series):
+        value, seen, _ = series
+        expected = motion[name].sel(quantile=0.5).to_numpy()[: len(value)]
+        return (np.abs(expected - value) > FAR * errors[name])[seen]
+
+    return np.concatenate([of(name, series) for name, series in data.observed.items()])
 
 
 def quantiles(draws):
