@@ -1,10 +1,11 @@
-"""Entries of the experiment `joint_location`: two profiles, few events, and three dimensions."""
+"""Entries of the experiment `joint_location`: profiles, few events, three dimensions, samplers."""
 
 import numpy as np
 import pandas as pd
 import pytest
 
 from bayesquake.experiments.joint_location import reproduce
+from bayesquake.experiments.joint_location.study import open_study
 from bayesquake.io.arrivals.dataset import DuplicatePickWarning
 
 
@@ -53,3 +54,13 @@ def test_flat_layers_move_a_fault_sideways(shared_data, tmp_path):
     assert table.loc["grid", "shift_depth"] < 2.0
     assert (table["good_k_hat"] == 1).all()
     assert (folder / "sections.png").is_file()
+
+
+@pytest.mark.slow
+def test_every_case_of_the_sampler_has_a_row(shared_data, tmp_path):
+    if not (shared_data / "tomography" / "synthetic_joint1d_truth.json").is_file():
+        pytest.skip("synthetic_joint1d_* is absent from shared/data/tomography")
+    reproduce(tmp_path, quick=True, entries=["ablation"])
+    cases = pd.read_csv(tmp_path / "ablation" / "cases.csv", index_col="case")
+    assert (cases["events_per_1000_gradients"] > 0).all()
+    assert set(cases.index) == set(open_study(quick=True).mode["cases"])

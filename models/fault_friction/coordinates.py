@@ -33,8 +33,8 @@ from .friction import unknowns_of
 from .motion import path_of
 from .physics.frozen import grid_of
 from .physics.trajectory import YEAR
-from .search import BENT, climbed, plain, search_of
-from .windows import MOST_STARTS, mode_of_spring
+from .search import BENT, plain, search_of
+from .windows import MOST_STARTS, mode_of_fields, mode_of_spring
 
 __all__ = ["COORDINATES", "recommended"]
 
@@ -67,7 +67,7 @@ def of_fault(base, data, search):
     Raises
     ------
     DriverError
-        Many data sets are asked for at once.
+        Many data sets are asked for at once, or no mode was found.
     TrajectoryError
         The fault of the expected fields cannot be followed.
     """
@@ -77,10 +77,7 @@ def of_fault(base, data, search):
         )
     expected = jnp.zeros(base.dim)
     followed(base, expected, data)
-    position, *_ = climbed(
-        lambda x: base.log_density(x, data), lambda x: search.slopes(x, data), expected
-    )
-    mode = jnp.asarray(position)
+    mode = jnp.asarray(mode_of_fields(search, base.log_density, data, expected).position)
     grid = jax.tree.map(jnp.asarray, grid_of(followed(base, mode, data), data.times))
     return around.Around(data._replace(grid=grid), base.unravel(mode), None)
 

@@ -11,7 +11,7 @@ Conn, Gould & Toint 2000, Trust-Region Methods, doi:10.1137/1.9780898719857
 
 import functools
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -25,7 +25,7 @@ from .friction import declare_friction
 from .observation import declare_displacement, log_scale, residuals
 from .physics.by_jacobian import value_and_jacobian
 
-__all__ = ["BENT", "Search", "climbed", "plain", "search_of"]
+__all__ = ["BENT", "Climb", "Search", "climbed", "plain", "search_of"]
 
 BENT = "b_minus_a"
 """The site in whose place coordinates of a spring hold w."""
@@ -40,7 +40,26 @@ SMALLEST_GAIN = 1e-3
 """Gain in log density that a step must promise to be worth it."""
 
 
-def climbed(value, slopes, start, *, most_steps=200):
+class Climb(NamedTuple):
+    """Where a search ended.
+
+    Attributes
+    ----------
+    position : (dim,) array
+    value : float
+    distance : float
+        To where the next step would lead, in standard deviations.
+    jacobians : int
+        How many it took.
+    """
+
+    position: Any
+    value: float
+    distance: float
+    jacobians: int
+
+
+def climbed(value, slopes, start, most_steps=200):
     """Return the mode of a log posterior.
 
     Parameters
@@ -54,11 +73,7 @@ def climbed(value, slopes, start, *, most_steps=200):
 
     Returns
     -------
-    position : (dim,) array
-        Where the search ended.
-    value : float
-    jacobians : int
-        How many it took.
+    Climb
     """
 
     @functools.lru_cache(maxsize=1)
@@ -69,9 +84,12 @@ def climbed(value, slopes, start, *, most_steps=200):
         found = float(value(position))
         return -found if np.isfinite(found) else OUT_OF_REACH
 
+    def distance(position):
+        _, gradient, precision = at(position.tobytes())
+        return np.sqrt(gradient @ np.linalg.solve(precision, gradient))
+
     def enough(intermediate_result):
-        _, gradient, precision = at(intermediate_result.x.tobytes())
-        if gradient @ np.linalg.solve(precision, gradient) < 2 * SMALLEST_GAIN:
+        if distance(intermediate_result.x) ** 2 < 2 * SMALLEST_GAIN:
             raise StopIteration
 
     found = minimize(
@@ -88,7 +106,7 @@ def climbed(value, slopes, start, *, most_steps=200):
             "gtol": 1e-8,
         },
     )
-    return found.x, -float(found.fun), at.cache_info().misses
+    return Climb(found.x, -float(found.fun), float(distance(found.x)), at.cache_info().misses)
 
 
 class Search(NamedTuple):

@@ -11,9 +11,12 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 
+from bayesquake.errors import DriverError
 from bayesquake.inference.kernels.newton import newton_mode
 
-__all__ = ["MOST_STARTS", "Mode", "mode_of_spring", "within"]
+from .search import climbed
+
+__all__ = ["MOST_STARTS", "Mode", "mode_of_fields", "mode_of_spring", "within"]
 
 STARTS = 32
 """Searches of each attempt, of which the best is kept."""
@@ -25,6 +28,10 @@ MOST_STARTS = STARTS * (1 + len(GROWTH))
 
 STEPS, LAST_STEPS = 8, 100
 """Newton steps in each stage, and in the last."""
+
+NEAR = 1.0
+"""Distance to a mode, in its standard deviations, at which a search on changing steps has reached
+it; drivers take the rest on held ones."""
 
 LARGEST_MISFIT = 2.0
 """Mean square of residuals over errors, from which the data are not explained."""
@@ -107,3 +114,50 @@ def mode_of_spring(search, data, starts):
     nothing = Mode(starts[0, 0], -jnp.inf, jnp.eye(starts.shape[-1]), jnp.inf)
     best, *_ = jax.lax.while_loop(unexplained, grown, (nothing, 0, 0, starts[0]))
     return best
+
+
+def mode_of_fields(search, log_density, data, start):
+    """Return where the best of several searches ends that follow one another.
+
+    Parameters
+    ----------
+    search : search.Search
+    log_density : callable
+        ``(position, data) -> log posterior``, compiled.
+    data : data.arrays.FaultArrays
+    start : (dim,) array
+
+    Returns
+    -------
+    search.Climb
+
+    Raises
+    ------
+    DriverError
+        None ended at a mode.
+    """
+    epochs = len(data.times)
+
+    def climb(position, window, most_steps):
+        seen = within(data, window)
+        return climbed(
+            lambda x: log_density(x, seen), lambda x: search.slopes(x, seen), position, most_steps
+        )
+
+    ends = []
+    for growth in (epochs, *GROWTH):
+        position = start
+        for window in range(growth, epochs, growth):
+            position = climb(position, window, STEPS).position
+        ends.append(climb(position, epochs, 2 * LAST_STEPS))
+        if ends[-1].distance < NEAR and search.misfit(ends[-1].position, data) < LARGEST_MISFIT:
+            break
+    reached = [end for end in ends if end.distance < NEAR]
+    if not reached:
+        raise DriverError(
+            f"no mode was reached in {sum(end.jacobians for end in ends)} Newton steps, nor on a "
+            f"growing series; the best search ended {min(end.distance for end in ends):.3g} "
+            "standard deviations from where its last step led. Give expected fields and a start "
+            "nearer to what was seen, a shorter series, or larger errors"
+        )
+    return max(reached, key=lambda end: end.value)

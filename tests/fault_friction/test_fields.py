@@ -43,10 +43,10 @@ def test_the_mode_is_one_from_anywhere_in_the_prior(twin, target):
         )
         for seed in range(3)
     ]
-    values = [value for _, value, _ in ends]
+    values = [end.value for end in ends]
     np.testing.assert_allclose(values, values[0], atol=0.1)
     found = target.initial(jax.random.key(0), target.data)
-    np.testing.assert_allclose(ends[0][0], found, atol=0.05)
+    np.testing.assert_allclose(ends[0].position, found, atol=0.05)
 
 
 def test_held_steps_give_the_density_of_steps_chosen_anew(twin, target):

@@ -162,3 +162,19 @@ def test_afterslip_in_a_table_is_fitted(fault, tmp_path):
     draws = result["posterior"]["displacement_offset_white"].stack(sample=("chain", "draw"))
     away = (truth["displacement_offset_white"] - draws.mean("sample")) / draws.std("sample")
     assert np.abs(away).max() < 4
+
+
+def test_a_search_that_reaches_no_mode_is_told(fault, tmp_path):
+    """Earthquakes of metres, seen to two millimetres at six times, are no slow slip."""
+    weak = fault.assign(
+        expected_b_minus_a=fault["expected_b_minus_a"] * 0 + 4e4,
+        start_log_slip_rate=fault["start_log_slip_rate"] * 0 + 0.5,
+    )
+    stations = pd.DataFrame({"station": ["A", "B"], "x_km": [-20.0, 0.0], "y_km": [18.0, 10.0]})
+    rows = stations.merge(pd.DataFrame({"time_yr": np.arange(1, 7) / 2}), how="cross")
+    frame = rows.assign(east_mm=0.0, north_mm=0.0, up_mm=0.0, error_mm=2.0)
+    template = MODEL.read(written(frame, tmp_path), fault=weak)
+    options = {"allow_unresolved": True}
+    _, drawn = MODEL.simulate(jax.random.key(1), {"observed": template, **options})
+    with pytest.raises(BayesquakeError, match=r"no mode was reached in \d+ Newton steps"):
+        bq.target(MODEL, drawn, **options)
