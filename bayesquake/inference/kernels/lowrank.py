@@ -15,7 +15,7 @@ Hutchinson 1990, doi:10.1080/03610919008812866 (traces from random probes)
 from typing import Any, NamedTuple
 
 import numpy as np
-from scipy.linalg import cholesky, eigh, eigh_tridiagonal, solve_triangular
+from scipy.linalg import cho_solve, cholesky, eigh, eigh_tridiagonal, solve_triangular
 from scipy.optimize import minimize
 
 from bayesquake.errors import DriverError
@@ -97,6 +97,11 @@ class Dense(NamedTuple):
     def root(self, vectors):
         """Return :math:`H^{1/2} v` of rows v, (row, dim)."""
         return vectors @ self.factor
+
+    @property
+    def covariance(self):
+        """The inverse of H, (dim, dim)."""
+        return cho_solve((self.factor, True), np.eye(len(self.factor)))
 
     @property
     def log_determinant(self):
