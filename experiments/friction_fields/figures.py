@@ -43,7 +43,7 @@ def sd_maps(dataset, ratio):
     figure = Figure(figsize=(11, 2.8), layout="constrained")
     panels = figure.subplots(1, 4, sharex=True, sharey=True)
     shown = [("largest ln(V / Vpl)", peak, {"cmap": "viridis"})]
-    limits = {"cmap": "magma", "vmin": 0, "vmax": 1}
+    limits: dict = {"cmap": "magma", "vmin": 0, "vmax": 1}
     shown += [
         (f"sd ratio, {name}", values, limits) for name, values in zip(FIELDS, ratio, strict=True)
     ]

@@ -3,7 +3,8 @@ r"""The motion of a fault on steps that are held, and its exact derivatives.
 The Runge-Kutta method of `trajectory` on a given list of steps is a composition of smooth maps.
 Reverse-mode derivatives of it, and forward-mode derivatives of those, are the exact gradient and
 Hessian products of the discrete solution (Sanz-Serna 2016). Steps are taken in blocks that are
-computed anew on the way back, so that memory grows as the square root of their number.
+computed anew on the way back, so that memory grows as the square root of their number; where they
+are few, their products with the stiffness are kept, which is most of the work.
 
 A grid is made for one motion; `embedded_error` tells how well it serves another.
 
@@ -13,6 +14,7 @@ Sanz-Serna 2016, doi:10.1137/151002769 (discrete adjoints of Runge-Kutta methods
 Ito, Matsuda & Miyatake 2021, doi:10.1007/s10543-020-00833-0 (second-order adjoints)
 """
 
+import functools
 import math
 from typing import Any, NamedTuple
 
@@ -27,6 +29,9 @@ from .trajectory import largest_error
 __all__ = ["DORMAND_PRINCE", "Grid", "embedded_error", "grid_of", "motion_on"]
 
 DORMAND_PRINCE = diffrax.Dopri5.tableau
+
+MOST_KEPT = 2**20
+"""Numbers that are kept of all steps, 8 MiB."""
 
 BLOCK_STEP, SLOT_STEP = 8, 4
 """Lengths of blocks and numbers of slots are multiples of these, for few different shapes."""
@@ -115,7 +120,7 @@ def followed(grid, fault, start, count, law, observe, tableau):
         motion, _ = runge_kutta(motion, seconds, fault, law, tableau)
         return motion, observe(motion)
 
-    @jax.checkpoint
+    @functools.partial(jax.checkpoint, policy=kept_on_the_way(grid, fault, tableau))
     def block(motion, block):
         steps, landing = block
         motion, observed = jax.lax.scan(step, motion, steps)
@@ -128,6 +133,14 @@ def followed(grid, fault, start, count, law, observe, tableau):
         return whole.at[grid.time].set(values, mode="drop")
 
     return jax.tree.map(in_order, observed)
+
+
+def kept_on_the_way(grid, fault, tableau):
+    """Return what of a block is kept for the way back: products with the stiffness if they fit."""
+    products = grid.steps.size * len(fault.stiffness) * len(tableau.b_sol)
+    if products <= MOST_KEPT:
+        return jax.checkpoint_policies.dots_saveable
+    return jax.checkpoint_policies.nothing_saveable
 
 
 def embedded_error(grid, fault, start, *, law="aging"):
