@@ -13,6 +13,7 @@ from bayesquake.model.options import any_of, each, instance, number, takes
 
 from .dataset import DATA, FALLBACK, FAULT
 from .displacements import displacements_of
+from .formats import FORMATS
 
 __all__ = ["read"]
 
@@ -20,7 +21,7 @@ STEADY = {"start_log_slip_rate": 0.0, "start_log_state": 0.0}
 """Slip with the plates."""
 
 
-@reader(DATA)
+@reader(DATA, formats=FORMATS)
 @takes(
     log_slip_rate_error=number(at_least=1e-6, at_most=100),
     start_log_slip_rate=any_of(None, number(at_least=-100, at_most=60)),
@@ -49,12 +50,13 @@ def read(
     Parameters
     ----------
     source : path or xarray.Dataset
-        A CSV table with the columns ``time`` (s after the start) and ``slip_rate`` (m/s); or one
-        with a row for every station and time, the columns of which say their units: ``station``,
-        ``time_yr`` (or ``_d``, ``_s``), ``east_mm``, ``north_mm``, ``up_mm`` (or ``_cm``, ``_m``;
-        up may be absent, and cells empty), ``error_mm`` or ``east_error_mm`` and so on, ``x_km``
-        and ``y_km`` (or ``_m``) or ``longitude`` and ``latitude``, and ``z_m`` where stations may
-        be underground; or a data set of this model.
+        A CSV table with the columns ``time`` (s after the start) and ``slip_rate`` (m/s); a time
+        series of one of the `formats`; or a CSV table with a row for every station and time, the
+        columns of which say their units: ``station``, ``time_yr`` (or ``_d``, ``_s``),
+        ``east_mm``, ``north_mm``, ``up_mm`` (or ``_cm``, ``_m``; up may be absent, and cells
+        empty), ``error_mm`` or ``east_error_mm`` and so on, ``x_km`` and ``y_km`` (or ``_m``) or
+        ``longitude`` and ``latitude``, and ``z_m`` where stations may be underground; or a data
+        set of this model.
     log_slip_rate_error : float
         Standard deviation of the errors of ln V.
     start_log_slip_rate, start_log_state : float, optional
