@@ -14,8 +14,7 @@ import numpy as np
 from scipy.integrate import solve_ivp
 
 from bayesquake.experiments.friction_fields.twin import at_truth, simulated
-from bayesquake.models.fault_friction.friction import fault_of, unknowns_of
-from bayesquake.models.fault_friction.motion import start_of
+from bayesquake.models.fault_friction.friction import fault_of, start_of, unknowns_of
 from bayesquake.models.fault_friction.physics.frozen import Grid, motion_on
 from bayesquake.models.fault_friction.physics.laws import Fault, Motion, motion_rate
 from bayesquake.models.fault_friction.physics.stiffness import planar_full_space
@@ -87,6 +86,7 @@ def rate(data):
 
 def by_diffrax(values, data):
     """Return the log likelihood of the twin by an adaptive solution with diffrax's own adjoint."""
+    unknowns = unknowns_of(values, data)
     controller = diffrax.PIDController(
         rtol=0.0, atol=data.integration.tolerance, norm=largest_error, dtmax=0.5 * YEAR
     )
@@ -96,8 +96,8 @@ def by_diffrax(values, data):
         0.0,
         data.times[-1],
         None,
-        start_of(data),
-        fault_of(unknowns_of(values, data), data),
+        start_of(unknowns, data),
+        fault_of(unknowns, data),
         saveat=diffrax.SaveAt(ts=data.times),
         stepsize_controller=diffrax.ClipStepSizeController(controller, step_ts=data.times),
         max_steps=4096,
@@ -109,8 +109,8 @@ def by_diffrax(values, data):
 def by_scipy(point):
     """Follow the twin by SciPy's method of the same order, with the same tolerance."""
     data = jax.device_get(point.target.data)
-    fault = jax.device_get(fault_of(jnp.zeros(point.friction.shape), data))
-    start = start_of(data)
+    truth = jnp.zeros(point.friction.shape)
+    fault, start = jax.device_get((fault_of(truth, data), start_of(truth, data)))
     scale, cells = float(data.plate_rate), len(start.log_slip_rate)
 
     def rate(t, y):

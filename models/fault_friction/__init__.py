@@ -15,7 +15,7 @@ from .simulation import design_of, draw, lengths
 
 __all__ = ["MODEL", "fault_in_half_space"]
 
-COARSE = {"allow_unresolved": True}
+UNSURE = {"start_sd": 0.05, "allow_unresolved": True}
 MODEL = Model(
     name="fault_friction",
     title="Rate-and-state friction of a fault from its slip",
@@ -40,7 +40,7 @@ MODEL = Model(
     trials=(
         Trial({"epochs": 24}),
         Trial(
-            {"cells": (2, 2), "cell_size": 40e3, "epochs": 8, "stations": (2, 1), **COARSE}, COARSE
+            {"cells": (2, 2), "cell_size": 40e3, "epochs": 8, "stations": (2, 1), **UNSURE}, UNSURE
         ),
     ),
 )

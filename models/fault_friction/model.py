@@ -45,6 +45,10 @@ PRIORS = {
     "log_characteristic_slip_white": Prior(
         "Normal", {"loc": 0, "scale": 1}, "1", "z of ln L", OURS, CELL
     ),
+    "start_log_slip_rate_white": Prior(
+        "Normal", {"loc": 0, "scale": 1}, "1", "z of q(0)", OURS, CELL
+    ),
+    "start_log_state_white": Prior("Normal", {"loc": 0, "scale": 1}, "1", "z of s(0)", OURS, CELL),
     "displacement_offset_white": Prior(
         "Normal", {"loc": 0, "scale": 1}, "1", "offset over its sd", OURS, STATION
     ),
@@ -68,6 +72,8 @@ QUANTITIES = {
     "displacement_error_scale": Quantity("1", "factor c of all errors of displacements"),
     "displacement_offset": Quantity("m", "displacement at time zero", STATION),
     "displacement_offset_white": Quantity("1", "offset over its sd", STATION, "latent"),
+    "start_log_slip_rate_white": Quantity("1", "white latents of ln V at zero", CELL, "latent"),
+    "start_log_state_white": Quantity("1", "white latents of ln θ at time zero", CELL, "latent"),
     "log_a_white": Quantity("1", "white latents of ln A", CELL, "latent"),
     "b_minus_a_white": Quantity("1", "white latents of B - A", CELL, "latent"),
     "log_characteristic_slip_white": Quantity("1", "white latents of ln L", CELL, "latent"),

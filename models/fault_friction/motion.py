@@ -5,13 +5,12 @@ import jax.numpy as jnp
 
 from bayesquake.model.capabilities import HeldSteps
 
-from .friction import fault_of, unknowns_of
+from .friction import fault_of, start_of, unknowns_of
 from .physics.by_jacobian import by_jacobian
 from .physics.frozen import embedded_error, motion_on
-from .physics.laws import Motion
 from .physics.trajectory import trajectory
 
-__all__ = ["HELD_STEPS", "expected_motion", "ground_of", "path_of", "seen_of", "start_of"]
+__all__ = ["HELD_STEPS", "expected_motion", "ground_of", "path_of", "seen_of"]
 
 LARGEST_ERROR = 10.0
 """Of a held step, in tolerances of those that are chosen anew."""
@@ -31,7 +30,7 @@ def expected_motion(unknowns, data):
     return motion_on(
         data.grid,
         fault_of(unknowns, data),
-        start_of(data),
+        start_of(unknowns, data),
         len(data.times),
         law=data.integration.law,
         observe=lambda motion: seen_of(motion, data),
@@ -64,25 +63,20 @@ def path_of(unknowns, data):
     """Return the `physics.trajectory.Trajectory` of the unknowns."""
     return trajectory(
         fault_of(unknowns, data),
-        start_of(data),
+        start_of(unknowns, data),
         data.times,
         law=data.integration.law,
         tolerance=data.integration.tolerance,
     )
 
 
-def start_of(data):
-    """Return the motion at time zero."""
-    slip = jnp.zeros_like(data.start_log_state)
-    return Motion(data.start_log_slip_rate, data.start_log_state, slip)
-
-
 def step_error(values, data):
     """Return the largest error of a held step, over what is tolerated; None of a spring."""
     if data.grid is None:
         return None
-    fault, law = fault_of(unknowns_of(values, data), data), data.integration.law
-    error = embedded_error(data.grid, fault, start_of(data), law=law).max()
+    unknowns, law = unknowns_of(values, data), data.integration.law
+    fault, start = fault_of(unknowns, data), start_of(unknowns, data)
+    error = embedded_error(data.grid, fault, start, law=law).max()
     return error / (LARGEST_ERROR * data.integration.tolerance)
 
 

@@ -66,6 +66,7 @@ def draw(
     correlation_length=15e3,
     correlation="exponential",
     displacement_offset_sd=0.01,
+    start_sd=None,
     allow_unresolved=False,
 ):
     """Draw slip rates or displacements at equal times, or at those of a data set.
@@ -102,7 +103,7 @@ def draw(
         As `data.arrays.prepare` takes them.
     log_a_sd, b_minus_a_sd, log_characteristic_slip_sd, correlation_length, correlation
         Likewise.
-    displacement_offset_sd, allow_unresolved
+    displacement_offset_sd, start_sd, allow_unresolved
         Likewise.
 
     Raises
@@ -119,6 +120,7 @@ def draw(
         "correlation_length": correlation_length,
         "correlation": correlation,
         "displacement_offset_sd": displacement_offset_sd,
+        "start_sd": start_sd,
         "allow_unresolved": allow_unresolved,
     }
     if observed is None:
@@ -249,6 +251,7 @@ def design_of(
     correlation_length=15e3,
     correlation="exponential",
     displacement_offset_sd=0.01,
+    start_sd=None,
     allow_unresolved=False,
 ):
     """Return the design of a data set: its own fault, times, errors and start."""
@@ -262,6 +265,7 @@ def design_of(
         "correlation_length": correlation_length,
         "correlation": correlation,
         "displacement_offset_sd": displacement_offset_sd,
+        "start_sd": start_sd,
         "allow_unresolved": allow_unresolved,
     }
 

@@ -129,6 +129,23 @@ def test_the_hessian_of_a_forward_solution_is_exact(observed):
     np.testing.assert_allclose(-hessian, np.eye(4), atol=0.5)
 
 
+def test_a_start_that_is_not_known_is_found_with_friction():
+    """The motion begins one standard deviation away from where it is expected to."""
+    _, dataset = MODEL.simulate(jax.random.key(4), {"epochs": 36}, TRUTH)
+    elsewhere = dataset.assign(
+        start_log_slip_rate=dataset["start_log_slip_rate"] + 0.4,
+        start_log_state=dataset["start_log_state"] - 0.4,
+    )
+    settings = {"chains": 2, "warmup": 400, "draws": 500, "seed": 2}
+    result = bq.fit(MODEL, elsewhere, start_sd=0.4, **settings)
+    truth = TRUTH | {"start_log_slip_rate_white": -1.0, "start_log_state_white": 1.0}
+    for name, value in truth.items():
+        draws = result["posterior"][name]
+        assert abs(draws.mean() - value) < 3 * draws.std(), name
+        assert draws.std() < 1.2 * MODEL.priors[name].distribution().variance ** 0.5, name
+    assert not result["quality"]["unexplained"].any()
+
+
 def test_a_function_by_its_jacobian_has_the_derivatives_of_the_plain_one():
     def plain(x, held):
         return jnp.stack([jnp.sin(x[0]) * x[1], held * x[1] ** 3, x[0] * x[1]])

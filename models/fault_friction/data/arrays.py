@@ -32,6 +32,7 @@ OPTIONS = {
     "correlation_length": number("m", above=0, at_most=1e7),
     "correlation": one_of(*CORRELATIONS),
     "displacement_offset_sd": number("m", above=0, at_most=1e3),
+    "start_sd": any_of(None, number(above=0, at_most=100)),
     "allow_unresolved": flag(),
 }
 
@@ -76,7 +77,9 @@ class FaultArrays(NamedTuple):
     displacement_offset_sd : scalar
         Of the prior of the offsets, m.
     start_log_slip_rate, start_log_state : (cell,)
-        q and s at time zero.
+        q and s at time zero, as they are expected.
+    start_sd : scalar or None
+        Their standard deviation; None where they are known.
     plate_rate : scalar
         Vpl (m/s).
     damping : scalar
@@ -96,6 +99,7 @@ class FaultArrays(NamedTuple):
     displacement_offset_sd: Any
     start_log_slip_rate: Any
     start_log_state: Any
+    start_sd: Any
     plate_rate: Any
     damping: Any
     fields: Any
@@ -117,6 +121,7 @@ def prepare(
     correlation_length=15e3,
     correlation="exponential",
     displacement_offset_sd=0.01,
+    start_sd=None,
     allow_unresolved=False,
 ):
     """Return the `FaultArrays` of a data set.
@@ -139,6 +144,9 @@ def prepare(
         How they are correlated with distance.
     displacement_offset_sd : float
         Standard deviation of displacements at time zero, m.
+    start_sd : float, optional
+        Standard deviation of ln V and ln θ at time zero around those of the data set; by default
+        these are known.
     allow_unresolved : bool
         Whether cells may be longer than :math:`L_b = G L / B` of the expected fields, below which
         slip is continuous; each then slips by itself.
@@ -171,6 +179,7 @@ def prepare(
         displacement_offset_sd=np.asarray(displacement_offset_sd),
         start_log_slip_rate=values(dataset, "start_log_slip_rate"),
         start_log_state=values(dataset, "start_log_state"),
+        start_sd=None if start_sd is None else np.asarray(start_sd),
         plate_rate=np.asarray(attributes["plate_rate"]),
         damping=np.asarray(attributes["rigidity"] / (2 * attributes["shear_wave_speed"])),
         fields=fields,
