@@ -1,5 +1,6 @@
 """The entries of the experiment, in order."""
 
+import functools
 import time
 
 import jax
@@ -7,17 +8,25 @@ import numpy as np
 import pandas as pd
 
 from bayesquake.design.greedy import greedy, information
+from bayesquake.errors import DriverError
 from bayesquake.inference.kernels.lowrank import dense
 from bayesquake.inference.laplace import few_pairs
+from bayesquake.io.files import replace_when_complete
 from bayesquake.model.coordinates import arrays_of
 from bayesquake.models.fault_friction.physics.trajectory import YEAR
 from bayesquake.models.fault_friction.results.derived import FIELDS
 
 from . import figures
 from .bp1 import first_event, problem
-from .fields import by_ring, conjugate_gradients, factors_of_stations, precision_of
+from .fields import (
+    by_ring,
+    conjugate_gradients,
+    factors_of_stations,
+    held_by_intervals,
+    precision_of,
+)
 from .filter import filtered
-from .twin import at_mode, at_truth, jacobian, radius, sd_ratio, simulated
+from .twin import at_mode, at_truth, drawn, jacobian, radius, sd_ratio, simulated
 
 __all__ = ["ENTRIES"]
 
@@ -222,6 +231,32 @@ def enkf(study, folder):
     )
 
 
+def coverage(study, folder):
+    """Count how often 90 % intervals of the fields hold the truth, on twins drawn from the prior.
+
+    Twins that are in the table already are not fitted again.
+
+    Returns
+    -------
+    str
+        The share by field, and its standard error between twins.
+    """
+    path = folder / "twins.csv"
+    done = pd.read_csv(path, index_col="seed") if path.is_file() else pd.DataFrame(columns=FIELDS)
+    seeds = [seed for seed in range(study.mode["twins"]) if seed not in done.index]
+    for seed in seeds:
+        truth, dataset = drawn(study.mode["covered"], seed=seed)
+        try:
+            done.loc[seed] = held_by_intervals(truth, dataset)
+        except DriverError:
+            done.loc[seed] = np.nan
+        replace_when_complete(path, functools.partial(done.to_csv, index_label="seed"))
+    share, error = done.mean(), done.sem()
+    told = ", ".join(f"{name} {share[name]:.3f} ({error[name]:.3f})" for name in FIELDS)
+    lost = int(done[FIELDS[0]].isna().sum())
+    return f"{len(done)} twins, {lost} of them without a mode: {told}"
+
+
 ENTRIES = {
     "bp1_convergence": bp1_convergence,
     "sd_maps": sd_maps,
@@ -229,5 +264,6 @@ ENTRIES = {
     "window": window,
     "design": design,
     "enkf": enkf,
+    "coverage": coverage,
 }
 """Every entry takes the study and its own folder, and returns its result in one line."""

@@ -3,10 +3,21 @@
 import numpy as np
 from scipy.linalg import cholesky, solve_triangular
 from scipy.sparse.linalg import LinearOperator, cg
+from scipy.stats import norm
 
+from bayesquake.inference.kernels.lowrank import dense
 from bayesquake.inference.laplace import products_of
+from bayesquake.model.coordinates import arrays_of
 
-__all__ = ["by_ring", "conjugate_gradients", "factors_of_stations", "precision_of"]
+from .twin import at_mode, sd_ratio
+
+__all__ = [
+    "by_ring",
+    "conjugate_gradients",
+    "factors_of_stations",
+    "held_by_intervals",
+    "precision_of",
+]
 
 
 def precision_of(point):
@@ -39,6 +50,26 @@ def conjugate_gradients(point, places):
     operator = LinearOperator((dim, dim), matvec=times, dtype=float)
     found = [cg(operator, np.eye(dim)[k], rtol=1e-9, maxiter=20 * dim)[0][k] for k in places]
     return np.array(found), len(taken)
+
+
+def held_by_intervals(truth, dataset):
+    """Return the shares of cells whose true field lies in the 90 % interval of the posterior.
+
+    Parameters
+    ----------
+    truth : (3, cell) array
+        White latents.
+    dataset : xarray.Dataset
+
+    Returns
+    -------
+    (3,) array
+    """
+    mode = at_mode(dataset)
+    sd = sd_ratio(dense(precision_of(mode)).covariance, mode)
+    root = np.asarray(arrays_of(mode.target.data).fields.root)
+    away = (np.asarray(mode.position)[mode.friction] - truth) @ root.T
+    return (np.abs(away) < norm.ppf(0.95) * sd).mean(axis=1)
 
 
 def by_ring(values, radius, rings):

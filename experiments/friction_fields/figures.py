@@ -117,7 +117,12 @@ def stations(dataset, choice):
     place.plot(x, y, "^", color="0.5", markersize=4)
     for order, site in enumerate(choice.site, 1):
         place.annotate(
-            str(order), (x[site], y[site]), fontsize=8, weight="bold", ha="center", va="center"
+            str(order),
+            (x[site], y[site]),
+            fontsize=7,
+            ha="center",
+            va="center",
+            bbox={"boxstyle": "circle,pad=0.2", "fc": "white", "lw": 0.5},
         )
     place.set(xlabel="x (km)", ylabel="y (km)", title="B - A (kPa) and stations by their order")
     number = np.arange(1, len(choice.site) + 1)

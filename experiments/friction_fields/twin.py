@@ -12,13 +12,14 @@ import numpy as np
 
 import bayesquake as bq
 from bayesquake.model.coordinates import arrays_of
+from bayesquake.model.simulation import simulate_accepted
 from bayesquake.models.fault_friction.coordinates import followed
 from bayesquake.models.fault_friction.friction import FIELDS
 from bayesquake.models.fault_friction.observation import errors_of, expected_observations
 from bayesquake.models.fault_friction.physics.frozen import grid_of
 from bayesquake.targets.target import target_of_arrays
 
-__all__ = ["Point", "at_mode", "at_truth", "jacobian", "radius", "sd_ratio", "simulated"]
+__all__ = ["Point", "at_mode", "at_truth", "drawn", "jacobian", "radius", "sd_ratio", "simulated"]
 
 MODEL = bq.load_model("fault_friction")
 FREE = dataclasses.replace(MODEL, coordinates=None)
@@ -61,6 +62,13 @@ def simulated(settings, *, seed, slip_rates=True, stations=None):
     if stations is not None:
         truth |= {"displacement_offset_white": 0.0, "displacement_error_scale": 1.0}
     return MODEL.simulate(jax.random.key(seed), design, truth)[1]
+
+
+def drawn(settings, *, seed):
+    """Return the white latents of a twin drawn from the prior, (3, cell), and its data set."""
+    key, design = jax.random.key(seed), {**settings, **COARSE}
+    truth, dataset, _ = simulate_accepted(MODEL, key, design)
+    return np.stack([truth[name] for name in FIELDS]), dataset
 
 
 def at_mode(dataset):
