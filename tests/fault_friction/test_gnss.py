@@ -52,6 +52,14 @@ def written(frame, folder, without=()):
     return path
 
 
+def half_yearly(fault, folder):
+    """Three years of two stations above the fault that have not moved."""
+    stations = pd.DataFrame({"station": ["A", "B"], "x_km": [-20.0, 0.0], "y_km": [18.0, 10.0]})
+    rows = stations.merge(pd.DataFrame({"time_yr": np.arange(1, 7) / 2}), how="cross")
+    frame = rows.assign(east_mm=0.0, north_mm=0.0, up_mm=0.0, error_mm=2.0)
+    return MODEL.read(written(frame, folder), fault=fault)
+
+
 def test_a_table_becomes_displacements_by_epoch_station_and_component(fault, tmp_path):
     path = written(table(), tmp_path)
     dataset = MODEL.read(path, fault=fault, start_time=2003.0)
@@ -151,10 +159,7 @@ def test_what_cannot_be_is_refused_by_name(fault, tmp_path, frame, options, erro
 
 
 def test_afterslip_in_a_table_is_fitted(fault, tmp_path):
-    stations = pd.DataFrame({"station": ["A", "B"], "x_km": [-20.0, 0.0], "y_km": [18.0, 10.0]})
-    rows = stations.merge(pd.DataFrame({"time_yr": np.arange(1, 7) / 2}), how="cross")
-    frame = rows.assign(east_mm=0.0, north_mm=0.0, up_mm=0.0, error_mm=2.0)
-    template = MODEL.read(written(frame, tmp_path), fault=fault)
+    template = half_yearly(fault, tmp_path)
     options = {"allow_unresolved": True}
     truth, drawn = MODEL.simulate(jax.random.key(1), {"observed": template, **options})
     result = bq.fit(MODEL, drawn, seed=1, draws=300, **options)
@@ -170,10 +175,7 @@ def test_a_search_that_reaches_no_mode_is_told(fault, tmp_path):
         expected_b_minus_a=fault["expected_b_minus_a"] * 0 + 4e4,
         start_log_slip_rate=fault["start_log_slip_rate"] * 0 + 0.5,
     )
-    stations = pd.DataFrame({"station": ["A", "B"], "x_km": [-20.0, 0.0], "y_km": [18.0, 10.0]})
-    rows = stations.merge(pd.DataFrame({"time_yr": np.arange(1, 7) / 2}), how="cross")
-    frame = rows.assign(east_mm=0.0, north_mm=0.0, up_mm=0.0, error_mm=2.0)
-    template = MODEL.read(written(frame, tmp_path), fault=weak)
+    template = half_yearly(weak, tmp_path)
     options = {"allow_unresolved": True}
     _, drawn = MODEL.simulate(jax.random.key(1), {"observed": template, **options})
     with pytest.raises(BayesquakeError, match=r"no mode was reached in \d+ Newton steps"):
