@@ -12,7 +12,9 @@ from hypothesis import settings
 from bayesquake.io.compilation_cache import cache_folder
 
 # Set before JAX is loaded, and inherited by pytest's workers and by the commands they run.
+# Threads of two processes that wait for each other's cores make LAPACK many times slower.
 os.environ.setdefault("XLA_FLAGS", "--xla_cpu_multi_thread_eigen=false")
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 if "JAX_COMPILATION_CACHE_DIR" not in os.environ:
     version = importlib.metadata.version("jaxlib")
     kept = cache_folder().parents[1] / "tests" / f"{cache_folder().name}_jaxlib_{version}"

@@ -51,7 +51,7 @@ def test_likelihood_ratios(arrays):
 
 
 def test_the_bootstrap_spreads_about_the_maximum(arrays, maximum):
-    theta = bootstrap(jax.random.key(1), arrays, 24)
+    theta = bootstrap(jax.random.key(1), arrays, 50)
     assert np.isfinite(theta).all()
     ratio = theta.std(axis=0) / np.sqrt(np.diagonal(maximum.covariance))
     assert ((ratio > 0.7) & (ratio < 3.0)).all()

@@ -107,7 +107,7 @@ def test_quadrature_is_offered_only_for_the_unknowns_of_its_grid():
 
 
 def test_strong_data_stay_on_the_grid():
-    _, dataset = MODEL.simulate(jax.random.key(27), {"pairs": 12, "traces": 27})
+    _, dataset = MODEL.simulate(jax.random.key(27), {"pairs": 24, "traces": 27})
     arrays = MODEL.prepare(dataset)
 
     def outermost(one):
