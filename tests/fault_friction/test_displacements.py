@@ -77,13 +77,24 @@ def test_fields_offsets_and_errors_hold_the_truth(twin, result):
         away = (truth[name] - draws.mean("sample")) / draws.std("sample")
         assert np.abs(away).max() < 4, name
         assert (np.abs(away) < 1.645).mean() > 0.75, name
-    scale = posterior["displacement_error_scale"]
-    assert abs(float(scale.mean()) - 1.5) < 3 * float(scale.std())
-    assert float(scale.std()) < 0.06
     low, _, high = result["motion"]["displacement"].to_numpy()
     error = dataset["displacement_error"].to_numpy() * 1.5
     seen = dataset["displacement"].to_numpy()
     assert ((low - 2 * error < seen) & (seen < high + 2 * error)).mean() > 0.93
+
+
+def test_the_scale_of_errors_is_low_by_what_was_fitted(twin, result):
+    """The mode of all unknowns takes the residuals of the best fit for errors."""
+    _, dataset = twin
+    white = [
+        result["posterior"][n] for n in twin[0] if n.endswith("_white") and n in result["posterior"]
+    ]
+    fitted = sum(float((1 - draws.var(("chain", "draw"))).sum()) for draws in white)
+    freedom = 1 - fitted / dataset["displacement"].size
+    scale = result["posterior"]["displacement_error_scale"]
+    assert 0.8 < freedom < 0.95
+    assert abs(float(scale.mean()) - 1.5 * np.sqrt(freedom)) < 3 * float(scale.std())
+    assert float(scale.std()) < 0.06
 
 
 def test_what_stations_tell_narrows_the_middle_most(result):
