@@ -29,6 +29,9 @@ MOST_STARTS = STARTS * (1 + len(GROWTH))
 STEPS, LAST_STEPS = 8, 100
 """Newton steps in each stage, and in the last."""
 
+STEPS_OF_FIELDS = 60
+"""Newton steps in the last stage of a fault of cells; searches that succeed take 8 to 20."""
+
 NEAR = 1.0
 """Distance to a mode, in its standard deviations, at which a search on changing steps has reached
 it; drivers take the rest on held ones."""
@@ -149,7 +152,7 @@ def mode_of_fields(search, log_density, data, start):
         position = start
         for window in range(growth, epochs, growth):
             position = climb(position, window, STEPS).position
-        ends.append(climb(position, epochs, 2 * LAST_STEPS))
+        ends.append(climb(position, epochs, STEPS_OF_FIELDS))
         if ends[-1].distance < NEAR and search.misfit(ends[-1].position, data) < LARGEST_MISFIT:
             break
     reached = [end for end in ends if end.distance < NEAR]
