@@ -10,7 +10,7 @@ import pandas as pd
 from bayesquake.design.greedy import greedy, information
 from bayesquake.errors import DriverError
 from bayesquake.inference.kernels.lowrank import dense
-from bayesquake.inference.laplace import few_pairs
+from bayesquake.inference.laplace import all_rows, few_pairs
 from bayesquake.io.files import replace_when_complete
 from bayesquake.model.coordinates import arrays_of
 from bayesquake.models.fault_friction.physics.trajectory import YEAR
@@ -23,7 +23,6 @@ from .fields import (
     conjugate_gradients,
     factors_of_stations,
     held_by_intervals,
-    precision_of,
 )
 from .filter import filtered
 from .twin import at_mode, at_truth, drawn, jacobian, radius, sd_ratio, simulated
@@ -75,7 +74,7 @@ def sd_maps(study, folder):
     """
     dataset = simulated(study.mode["twin"], seed=study.config["seed"])
     mode = at_mode(dataset)
-    curvature = dense(precision_of(mode))
+    curvature = all_rows(mode.target, mode.position, None)
     variances = np.diagonal(curvature.covariance)
     some = np.linspace(0, variances.size - 1, study.mode["conjugate_gradients"]).astype(int)
     again, products = conjugate_gradients(mode, some)
@@ -108,7 +107,7 @@ def low_rank(study, folder):
         study.mode["twin"], seed=study.config["seed"], slip_rates=False, stations=stations
     )
     mode = at_mode(dataset)
-    whole = np.sqrt(np.diagonal(dense(precision_of(mode)).covariance))
+    whole = np.sqrt(np.diagonal(all_rows(mode.target, mode.position, None).covariance))
     few = few_pairs(mode.target, mode.position, jax.random.key(study.config["seed"]))
     sd = np.linalg.norm(few.inverse_root(np.eye(whole.size)), axis=0)
     apart = np.abs(sd / whole - 1)
@@ -205,7 +204,7 @@ def enkf(study, folder):
     seed = study.config["seed"]
     dataset = simulated(study.mode["filtered"], seed=seed)
     mode = at_mode(dataset)
-    posterior = sd_ratio(dense(precision_of(mode)).covariance, mode)
+    posterior = sd_ratio(all_rows(mode.target, mode.position, None).covariance, mode)
     arrays = arrays_of(mode.target.data)
     members = filtered(jax.random.key(seed), arrays, study.mode["members"])
     fields = np.einsum("ij,tmkj->tkmi", np.asarray(arrays.fields.root), members.white)

@@ -18,7 +18,6 @@ from .physics.trajectory import YEAR, trajectory
 
 __all__ = ["design_of", "draw", "lengths", "slow_slip_fault"]
 
-POISSON_RATIO = 0.25
 PATCH_RADIUS, PATCH_EDGE = 35e3, 2.5e3
 """Of the weakening patch of the slow slip twin, m."""
 
@@ -190,7 +189,9 @@ def unseen_displacements(epochs, cells, cell_size, stations, error):
     return {
         "displacement": np.zeros(shape),
         "displacement_error": np.full(shape, error),
-        "displacement_of_slip": displacement_of_slip(place, corners, direction, POISSON_RATIO),
+        "displacement_of_slip": displacement_of_slip(
+            place, corners, direction, FALLBACK["poisson_ratio"]
+        ),
         "station_x": place[:, 0],
         "station_y": place[:, 1],
     }
@@ -211,7 +212,9 @@ def slow_slip_fault(cells, cell_size):
         "expected_a": np.full_like(x, 1e5),
         "expected_b_minus_a": 6e4 * inside - 3e4 * (1 - inside),
         "expected_characteristic_slip": np.full_like(x, 0.04),
-        "stiffness": planar_full_space(cells, cell_size, FALLBACK["rigidity"], POISSON_RATIO),
+        "stiffness": planar_full_space(
+            cells, cell_size, FALLBACK["rigidity"], FALLBACK["poisson_ratio"]
+        ),
     }
 
 

@@ -84,7 +84,7 @@ def mode_of_spring(search, data, starts):
     growth = jnp.array((epochs, *GROWTH))
     starts = starts.reshape(len(growth), STARTS, -1)
 
-    def climbed(data, starts, most_steps):
+    def searched(data, starts, most_steps):
         def of_one(start):
             return newton_mode(lambda x: search.slopes(x, data), start, max_iterations=most_steps)
 
@@ -105,7 +105,7 @@ def mode_of_spring(search, data, starts):
         window = jnp.minimum(window + growth[attempt], epochs)
         whole = window == epochs
         steps = jnp.where(whole, LAST_STEPS, STEPS)
-        modes, _, precisions = climbed(within(data, window), positions, steps)
+        modes, _, precisions = searched(within(data, window), positions, steps)
         other = best_of(modes, precisions)
         better = whole & (other.log_density > best.log_density)
         best = jax.tree.map(lambda new, old: jnp.where(better, new, old), other, best)

@@ -49,7 +49,7 @@ def require_motion(dataset, name):
                 "or the slip rates of one place"
             )
     if "stiffness" in dataset:
-        require_stiffness(dataset["stiffness"].transpose("cell", "source").to_numpy(), name)
+        require_fault(dataset, name)
 
 
 def require_fault(dataset, name):

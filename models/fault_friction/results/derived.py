@@ -107,9 +107,7 @@ def motions(drawn, data):
     """
     q, slip = (np.asarray(values) for values in _followed(drawn, data))
     good = np.isfinite(q).all(axis=(1, 2)) & np.isfinite(slip).all(axis=(1, 2))
-    by_cell, by_station = (
-        ("quantile", "time", *of) for of in (("cell",), ("station", "component"))
-    )
+    by_cell = ("quantile", "time", "cell")
     found = {
         "seconds": (("time",), np.asarray(data.times), "s", "time after the start"),
         "log_slip_rate": (by_cell, quantiles(q[good]), "1", "ln of slip rate over plate rate"),
@@ -125,7 +123,7 @@ def motions(drawn, data):
         offset = np.asarray(offset_of(drawn, data))[good, None]
         moved = np.asarray(ground_of(slip[good], data)) + offset
         found["displacement"] = (
-            by_station,
+            ("quantile", "time", "station", "component"),
             quantiles(moved),
             "m",
             "displacement of the ground beyond that of steady loading",

@@ -24,9 +24,8 @@ def motion(result):
     moved, seen = result["motion"], result["observed_data"]
     rates = moved["log_slip_rate"].to_numpy()
     cell = int(np.argmax(rates[1].max(axis=0)))
-    panels = [("ln(V / plate rate)", f"cell {cell}", rates[:, :, cell], None)]
-    if "log_slip_rate" in seen:
-        panels[0] = (*panels[0][:3], seen["log_slip_rate"].to_numpy()[:, cell])
+    dots = seen["log_slip_rate"].to_numpy()[:, cell] if "log_slip_rate" in seen else None
+    panels = [("ln(V / plate rate)", f"cell {cell}", rates[:, :, cell], dots)]
     if "displacement" in seen:
         ground, dots = (100 * x["displacement"].to_numpy() for x in (moved, seen))
         reach = np.ptp(ground[1], axis=0)
