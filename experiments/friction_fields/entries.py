@@ -25,6 +25,7 @@ from .fields import (
     held_by_intervals,
 )
 from .filter import filtered
+from .searches import ENDS, search_from_prior
 from .twin import at_mode, at_truth, drawn, jacobian, radius, sd_ratio, simulated
 
 __all__ = ["ENTRIES"]
@@ -230,6 +231,31 @@ def enkf(study, folder):
     )
 
 
+def modes(study, folder):
+    """Seek the mode of the twin from draws of the prior, each by a search of its own.
+
+    Searches that are in the table already are not made again.
+
+    Returns
+    -------
+    str
+        How many end near the best, and by how much they cut the gradient.
+    """
+    dataset = simulated(study.mode["twin"], seed=study.config["seed"])
+    done = one_by_one(
+        folder / "searches.csv", study.mode["searches"], ENDS, search_from_prior(dataset)
+    )
+    below = done["log_density"].max() - done["log_density"]
+    near = below < study.config["same_mode"]
+    taken = done.loc[near, ["jacobians", "seconds", "gradient_cut"]]
+    return (
+        f"{near.sum()} of {len(done)} searches end within {study.config['same_mode']} of the best "
+        f"log density, the others up to {below.max():.3g} below it, in {taken.jacobians.min():.0f} "
+        f"to {taken.jacobians.max():.0f} Jacobians and {taken.seconds.min():.0f} to "
+        f"{taken.seconds.max():.0f} s; gradients are cut by {taken.gradient_cut.min():.1e} or more"
+    )
+
+
 def coverage(study, folder):
     """Count how often 90 % intervals of the fields hold the truth, on twins drawn from the prior.
 
@@ -240,24 +266,34 @@ def coverage(study, folder):
     str
         The share by field, and its standard error between twins.
     """
-    path = folder / "twins.csv"
-    done = pd.read_csv(path, index_col="seed") if path.is_file() else pd.DataFrame(columns=FIELDS)
-    seeds = [seed for seed in range(study.mode["twins"]) if seed not in done.index]
-    for seed in seeds:
-        truth, dataset = drawn(study.mode["covered"], seed=seed)
+    settings = study.mode["covered"]
+
+    def of_twin(seed):
+        truth, dataset = drawn(settings, seed=seed)
         try:
-            done.loc[seed] = held_by_intervals(truth, dataset)
+            return held_by_intervals(truth, dataset)
         except DriverError:
-            done.loc[seed] = np.nan
-        replace_when_complete(path, functools.partial(done.to_csv, index_label="seed"))
+            return np.nan
+
+    done = one_by_one(folder / "twins.csv", study.mode["twins"], FIELDS, of_twin)
     share, error = done.mean(), done.sem()
     told = ", ".join(f"{name} {share[name]:.3f} ({error[name]:.3f})" for name in FIELDS)
     lost = int(done[FIELDS[0]].isna().sum())
     return f"{len(done)} twins, {lost} of them without a mode: {told}"
 
 
+def one_by_one(path, count, columns, row_of):
+    """Return a table with a row for every seed, written after each; rows that it has are kept."""
+    done = pd.read_csv(path, index_col="seed") if path.is_file() else pd.DataFrame(columns=columns)
+    for seed in set(range(count)).difference(done.index):
+        done.loc[seed] = row_of(seed)
+        replace_when_complete(path, functools.partial(done.to_csv, index_label="seed"))
+    return done
+
+
 ENTRIES = {
     "bp1_convergence": bp1_convergence,
+    "modes": modes,
     "sd_maps": sd_maps,
     "low_rank": low_rank,
     "window": window,

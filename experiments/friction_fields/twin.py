@@ -19,7 +19,17 @@ from bayesquake.models.fault_friction.observation import errors_of, expected_obs
 from bayesquake.models.fault_friction.physics.frozen import grid_of
 from bayesquake.targets.target import target_of_arrays
 
-__all__ = ["Point", "at_mode", "at_truth", "drawn", "jacobian", "radius", "sd_ratio", "simulated"]
+__all__ = [
+    "Point",
+    "at_mode",
+    "at_truth",
+    "drawn",
+    "free_target",
+    "jacobian",
+    "radius",
+    "sd_ratio",
+    "simulated",
+]
 
 MODEL = bq.load_model("fault_friction")
 FREE = dataclasses.replace(MODEL, coordinates=None)
@@ -73,18 +83,27 @@ def drawn(settings, *, seed):
 
 def at_mode(dataset):
     """Return the `Point` of the mode."""
-    target = bq.target(MODEL, dataset, **COARSE)
-    return point(target, target.initial(jax.random.key(0), target.data))
+    found = bq.target(MODEL, dataset, **COARSE).data
+    free = target_of_arrays(FREE, found.arrays)
+    return point(free, free.ravel(found.mode))
 
 
 def at_truth(dataset):
     """Return the `Point` of the truth."""
-    arrays = jax.tree.map(jnp.asarray, MODEL.prepare(dataset, **COARSE))
-    base = target_of_arrays(FREE, arrays)
-    truth = jnp.zeros(base.dim)
-    grid = grid_of(followed(base, truth, arrays), arrays.times)
-    held = arrays._replace(grid=jax.tree.map(jnp.asarray, grid))
-    return point(target_of_arrays(FREE, held), truth)
+    free = free_target(dataset)
+    return held_at(free, jnp.zeros(free.dim))
+
+
+def held_at(free, position):
+    """Return the `Point` at a position of `free_target`."""
+    grid = grid_of(followed(free, position, free.data), free.data.times)
+    held = free.data._replace(grid=jax.tree.map(jnp.asarray, grid))
+    return point(target_of_arrays(FREE, held), position)
+
+
+def free_target(dataset):
+    """Return the target of white latents, the steps of whose motion are chosen anew."""
+    return target_of_arrays(FREE, MODEL.prepare(dataset, **COARSE))
 
 
 def point(target, position):

@@ -12,8 +12,8 @@ Marquardt's damped steps with the precision :math:`D^T D + P` of the Jacobian D 
 of the prior P: slip rates of a cycle fit at wrong phases too, and a single search ends in one of
 these, see `windows`. The posterior is then whitened by that precision.
 
-**A fault of cells** is sampled in its white latents, whose prior is standard normal. The mode is
-sought on the host, and the steps that the motion takes there are held from then on.
+**A fault of cells** has its own, see `whitening`. The mode is sought on the host, and steps that
+serve the motion around it are held from then on, see `steps`.
 
 References
 ----------
@@ -22,18 +22,15 @@ Marquardt 1963, doi:10.1137/0111030
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 
 from bayesquake.errors import DriverError
 from bayesquake.model import coordinates as around
 from bayesquake.model.capabilities import Coordinates
 
-from .errors import TrajectoryError
-from .friction import unknowns_of
-from .motion import path_of
+from . import whitening
 from .physics.frozen import grid_of
-from .physics.trajectory import YEAR
 from .search import BENT, plain, search_of
+from .steps import followed, steps_around
 from .windows import MOST_STARTS, mode_of_fields, mode_of_spring
 
 __all__ = ["COORDINATES", "recommended"]
@@ -78,30 +75,9 @@ def of_fault(base, data, search):
     expected = jnp.zeros(base.dim)
     followed(base, expected, data)
     mode = jnp.asarray(mode_of_fields(search, base.log_density, data, expected).position)
-    grid = jax.tree.map(jnp.asarray, grid_of(followed(base, mode, data), data.times))
-    return around.Around(data._replace(grid=grid), base.unravel(mode), None)
-
-
-def followed(base, position, data):
-    """Return the ends of the steps, (step,), that the motion takes at a position.
-
-    Raises
-    ------
-    TrajectoryError
-        It cannot be followed to the last of the observed times.
-    """
-    unknowns = unknowns_of(base.constrain(position, data), data)
-    path = jax.tree.map(np.asarray, path_of(unknowns, data))
-    finite = np.isfinite(path.motion.log_slip_rate)
-    ends = path.step_ends[: int(path.steps)]
-    if not finite.all():
-        epoch, cell = np.unravel_index(int(np.argmin(finite)), finite.shape)
-        raise TrajectoryError(
-            f"the fault cannot be followed to epoch {epoch}, cell {cell}: steps end at "
-            f"{ends.max(initial=0.0) / YEAR:.4g} yr of {data.times[epoch] / YEAR:.4g} yr; give "
-            "expected fields of slower slip, a shorter series, or a larger tolerance"
-        )
-    return ends
+    found = whitening.around_fields(base, search, data, mode)
+    grid = grid_of(steps_around(base, found), data.times)
+    return found._replace(arrays=data._replace(grid=jax.tree.map(jnp.asarray, grid)))
 
 
 def rescaled(found):
@@ -130,8 +106,8 @@ def straight(sites, data):
 
 def forward(sites, values, data):
     """Return the unconstrained sites in place of whitened ones, and the log determinant."""
-    if data.root is None:
-        return sites, 0.0
+    if data.arrays.fields is not None:
+        return whitening.forward(sites, values, data)
     moved, log_determinant = around.forward(sites, values, data)
     moved, log_slope = plain(moved, data.arrays)
     return moved, log_determinant + log_slope
@@ -139,14 +115,15 @@ def forward(sites, values, data):
 
 def inverse(sites, values, data):
     """Return the whitened sites in place of unconstrained ones."""
-    if data.root is None:
-        return sites
+    if data.arrays.fields is not None:
+        return whitening.inverse(sites, values, data)
     return around.inverse(straight(sites, data.arrays), values, data)
 
 
 def initial(key, data):
-    """Return dispersed starting points of a spring, and the mode of fields."""
-    return data.mode if data.root is None else around.initial(key, data)
+    """Return dispersed starting points."""
+    spring = data.arrays.fields is None
+    return (around if spring else whitening).initial(key, data)
 
 
 def recommended(data):

@@ -113,7 +113,7 @@ def log_scale(values, data):
 def log_likelihood(values, data):
     """Return the log density of all that was seen; minus infinity where the fault is lost."""
     residual = residuals(values, data)
-    positive = (fault_of(unknowns_of(values, data), data).b > 0).all()
+    positive = (fault_of(unknowns_of(values, data), data).b >= 0).all()
     possible = jnp.isfinite(residual).all() & positive
     squared = (jnp.where(possible, residual, 0.0) ** 2).sum()
     return jnp.where(possible, log_scale(values, data) - squared / 2, -jnp.inf)

@@ -10,7 +10,7 @@ from bayesquake.diagnostics.refit import refit
 from bayesquake.errors import BayesquakeError
 from bayesquake.inference.laplace import all_rows, few_pairs
 from bayesquake.models.fault_friction.motion import path_of
-from bayesquake.models.fault_friction.observation import expected_observations
+from bayesquake.models.fault_friction.observation import expected_observations, residuals
 
 MODEL = bq.load_model("fault_friction")
 COARSE = {"allow_unresolved": True}
@@ -25,9 +25,34 @@ DESIGN = {
 }
 
 
+def mode_of(target):
+    sites = target.data.mode
+    return np.array(
+        target.ravel({n: x if n == "displacement_error_scale" else 0 * x for n, x in sites.items()})
+    )
+
+
+def gauss_newton(target, position):
+    """Return the precision by the Jacobian of the residuals, and of the prior."""
+
+    def apart(position):
+        values = target.constrain(position, target.data)
+        white = [values[name] for name in values if name.endswith("_white")]
+        of_data = residuals(values, target.data.arrays)
+        return jnp.concatenate([of_data, *(x.ravel() for x in white)])
+
+    jacobian = jax.jacfwd(apart)(jnp.asarray(position))
+    return np.asarray(jacobian.T @ jacobian)
+
+
 @pytest.fixture(scope="module")
 def twin():
     return MODEL.simulate(jax.random.key(0), DESIGN, {"displacement_error_scale": 1.5})
+
+
+@pytest.fixture(scope="module")
+def target(twin):
+    return bq.target(MODEL, twin[1], **COARSE)
 
 
 @pytest.fixture(scope="module")
@@ -54,16 +79,24 @@ def test_the_ground_moves_by_all_slip_since_the_start(twin):
     np.testing.assert_allclose(expected[-1], ground + offset, atol=2e-6)
 
 
-def test_few_eigenpairs_give_the_deviations_of_the_whole_hessian(twin):
-    target = bq.target(MODEL, twin[1], **COARSE)
-    mode = target.initial(jax.random.key(0), target.data)
+def test_few_eigenpairs_give_the_deviations_of_the_whole_hessian(target):
+    mode = mode_of(target)
     deviations = [
         np.linalg.norm(curvature.inverse_root(np.eye(target.dim)), axis=0)
         for curvature in (few_pairs(target, mode, jax.random.key(1)), all_rows(target, mode, None))
     ]
     few, whole = deviations
     np.testing.assert_allclose(few, whole, rtol=0.02)
-    assert whole.min() < 0.5
+
+
+def test_the_coordinates_whiten_whatever_the_factor_of_errors(target):
+    mode = mode_of(target)
+    white = np.array(target.coordinates) != "displacement_error_scale"
+    for factor in (0.7, 1.5):
+        position = np.where(white, mode, np.log(factor))
+        lowest, *_, highest = np.linalg.eigvalsh(gauss_newton(target, position)[white][:, white])
+        assert lowest > 0.97
+        assert highest < 1.03
 
 
 def test_fields_offsets_and_errors_hold_the_truth(twin, result):
@@ -83,18 +116,17 @@ def test_fields_offsets_and_errors_hold_the_truth(twin, result):
     assert ((low - 2 * error < seen) & (seen < high + 2 * error)).mean() > 0.93
 
 
-def test_the_scale_of_errors_is_low_by_what_was_fitted(twin, result):
-    """The mode of all unknowns takes the residuals of the best fit for errors."""
-    _, dataset = twin
-    white = [
-        result["posterior"][n] for n in twin[0] if n.endswith("_white") and n in result["posterior"]
-    ]
-    fitted = sum(float((1 - draws.var(("chain", "draw"))).sum()) for draws in white)
-    freedom = 1 - fitted / dataset["displacement"].size
-    scale = result["posterior"]["displacement_error_scale"]
+def test_the_factor_of_errors_is_that_of_what_is_left_to_fit(target, result):
+    """Of all unknowns together its most probable value is too small by the numbers fitted."""
+    together = np.exp(target.data.mode["displacement_error_scale"])
+    seen = np.sum(target.data.arrays.observed["displacement"].seen)
+    fitted = np.sum(target.data.root.curvature / (target.data.root.curvature + together**2))
+    factor = result["posterior"]["displacement_error_scale"]
+    freedom = 1 - fitted / seen
     assert 0.8 < freedom < 0.95
-    assert abs(float(scale.mean()) - 1.5 * np.sqrt(freedom)) < 3 * float(scale.std())
-    assert float(scale.std()) < 0.06
+    np.testing.assert_allclose(together / np.sqrt(freedom), factor.mean(), rtol=0.01)
+    np.testing.assert_allclose(factor.std(), factor.mean() / np.sqrt(2 * (seen - fitted)), rtol=0.1)
+    assert abs(float(factor.mean()) - 1.5) < 2 * float(factor.std())
 
 
 def test_what_stations_tell_narrows_the_middle_most(result):
