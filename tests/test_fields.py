@@ -3,14 +3,17 @@
 import importlib
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
+from scipy import special
 
 import bayesquake as bq
 from bayesquake.diagnostics.refit import refit
 from bayesquake.errors import DriverError
 from bayesquake.inference import laplace as driver
 from bayesquake.inference.kernels import lowrank
+from bayesquake.inference.kernels.skewness import mean_shift
 
 MODEL = bq.load_model("straight_rays")
 RAYS = importlib.import_module("bayesquake.models.straight_rays.model")
@@ -84,10 +87,14 @@ def test_no_hessian_of_thousands_is_formed_unasked(rays, monkeypatch):
         driver.laplace(target, draws=10, hessian="dense")
 
 
-def test_both_forms_of_the_hessian_give_one_gaussian():
+@pytest.fixture(scope="module")
+def attenuation():
     model = bq.load_model("attenuation")
-    _, dataset = model.simulate(jax.random.key(2))
-    target = bq.target(model, dataset)
+    return bq.target(model, model.simulate(jax.random.key(2))[1])
+
+
+def test_both_forms_of_the_hessian_give_one_gaussian(attenuation):
+    target = attenuation
     whole, products = (
         driver.laplace(target, draws=2000, hessian=form, seed=3) for form in ("dense", "low_rank")
     )
@@ -101,6 +108,47 @@ def test_both_forms_of_the_hessian_give_one_gaussian():
         np.median(whole.statistics["log_weight"]),
         np.median(products.statistics["log_weight"]),
         atol=0.02,
+    )
+
+
+def test_means_beside_the_mode_are_those_of_logarithms_of_gammas():
+    """Mixed, so that no axis is special: mean ln a - 1/2a - 1/12a², mode ln a."""
+    rng = np.random.default_rng(1)
+    shape = rng.uniform(20, 200, size=40)
+    mixing = rng.normal(size=(40, 40))
+
+    def log_density(x):
+        theta = mixing @ x
+        return (shape * theta - jnp.exp(theta)).sum()
+
+    gradients = jax.jit(jax.vmap(jax.grad(log_density)))
+    mode = np.linalg.solve(mixing, np.log(shape))
+    curvature = lowrank.dense(mixing.T * shape @ mixing)
+    shift = mean_shift(gradients, mode, curvature)
+    np.testing.assert_allclose(mixing @ shift, -1 / (2 * shape), rtol=0.02)
+    np.testing.assert_allclose(
+        np.log(shape) + mixing @ shift, special.digamma(shape), atol=0.1 / shape.min() ** 2
+    )
+    beside = mode + 1e-3 * rng.normal(size=40) / np.sqrt(np.diagonal(mixing.T * shape @ mixing))
+    again = mean_shift(gradients, beside, curvature)
+    np.testing.assert_allclose(mixing @ again, mixing @ shift, rtol=0.05)
+
+
+def test_a_gaussian_stands_at_the_mean_if_asked(attenuation):
+    target = attenuation
+    at_mode, at_mean = (
+        driver.laplace(target, draws=2000, hessian="dense", centre=centre, seed=3)
+        for centre in ("mode", "mean")
+    )
+    rows = {row.name: row for row in at_mean.checks(None)}
+    assert rows["gradient at the mode"].value < 1e-3
+    apart = (at_mean.positions - at_mode.positions).reshape(-1, target.dim)
+    shift = apart.mean(axis=0) / at_mode.positions.reshape(-1, target.dim).std(axis=0)
+    assert 0 < np.abs(shift).max() < 0.3
+    few = driver.laplace(target, draws=2000, hessian="low_rank", centre="mean", seed=3)
+    moved = few.positions.reshape(-1, target.dim).mean(axis=0)
+    np.testing.assert_allclose(
+        moved, at_mean.positions.reshape(-1, target.dim).mean(axis=0), atol=0.06
     )
 
 

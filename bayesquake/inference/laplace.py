@@ -14,9 +14,10 @@ import numpy as np
 
 from bayesquake.errors import DriverError
 from bayesquake.inference.kernels.compilation import recorded_compilations
-from bayesquake.inference.kernels.lowrank import LowRank, climb, dense, low_rank
+from bayesquake.inference.kernels.lowrank import Dense, LowRank, climb, dense, low_rank
 from bayesquake.inference.kernels.mode import best_mode
 from bayesquake.inference.kernels.settings import ONE_PIECE
+from bayesquake.inference.kernels.skewness import mean_shift, shift_of_quantities
 from bayesquake.inference.kernels.starts import initial_positions
 from bayesquake.model.options import count, one_of, takes
 from bayesquake.results.checks import Check
@@ -47,6 +48,10 @@ SMALLEST_EIGENVALUE = 0.01
 LARGEST_LEFT_OUT = 0.1
 """Eigenvalue whose neglect changes a standard deviation by five percent."""
 
+LARGEST_SHIFT, LARGEST_SHIFT_TAKEN = 0.5, 1.0
+"""Of a mean from the mode, in standard deviations. Where a shift of 0.5 is left out, 90 % intervals
+hold 86 %; of one that is taken into account, half may be wrong."""
+
 SAME = 0.5
 """Ends of searches that are closer than this, in posterior standard deviations, are one mode."""
 
@@ -55,8 +60,19 @@ SAME = 0.5
     **ONE_PIECE,
     starts=count(at_most=10_000),
     hessian=one_of("auto", "dense", "low_rank"),
+    centre=one_of("mode", "mean"),
 )
-def laplace(target, *, chains=4, draws=1000, starts=4, hessian="auto", seed=0, progress=None):
+def laplace(
+    target,
+    *,
+    chains=4,
+    draws=1000,
+    starts=4,
+    hessian="auto",
+    centre="mode",
+    seed=0,
+    progress=None,
+):
     """Draw from the Gaussian approximation at the best of several modes.
 
     Parameters
@@ -70,6 +86,9 @@ def laplace(target, *, chains=4, draws=1000, starts=4, hessian="auto", seed=0, p
         The whole matrix; or its products with vectors alone, for targets whose prior is standard
         normal in their coordinates, such as fields of white latents. By default products above
         2,000 unknowns.
+    centre : {"mode", "mean"}
+        Where the Gaussian stands: at the mode, or at the mean by third derivatives there, which
+        takes two gradients for every unknown.
     seed : int
     progress : callable, optional
         Called once, when done.
@@ -86,9 +105,11 @@ def laplace(target, *, chains=4, draws=1000, starts=4, hessian="auto", seed=0, p
     """
     key_start, key_draw = jax.random.split(jax.random.key(seed))
     few = hessian == "low_rank" or (hessian == "auto" and target.dim > LARGEST_DENSE)
+    from_host = few or centre == "mean" or target.dim > LARGEST_WHOLE
     approximate = by_whole_program
-    if few or target.dim > LARGEST_WHOLE:
-        approximate = functools.partial(by_products, curvature_of=few_pairs if few else all_rows)
+    if from_host:
+        curvature_of = few_pairs if few else all_rows
+        approximate = functools.partial(by_products, curvature_of=curvature_of, centre=centre)
     began = time.perf_counter()
     with recorded_compilations() as compiled:
         start = initial_positions(target, key_start, starts)
@@ -102,7 +123,7 @@ def laplace(target, *, chains=4, draws=1000, starts=4, hessian="auto", seed=0, p
     checks = (
         *mode_checks(found.gradient_norm, found.lowest, found.rival),
         *found.checks,
-        *weight_checks(positions, weight, few),
+        *weight_checks(positions, weight, from_host),
     )
     return Found(
         positions=positions,
@@ -145,9 +166,9 @@ def by_whole_program(target, key, start, count):
     )
 
 
-def by_products(target, key, start, count, *, curvature_of):
+def by_products(target, key, start, count, *, curvature_of, centre):
     """Return the approximation by products of the Hessian with vectors."""
-    value_and_gradient, product, density, _ = products_of(target.log_density)
+    value_and_gradient, product, density, gradients, _ = products_of(target.log_density)
 
     def slopes(position):
         return value_and_gradient(position, target.data)
@@ -157,7 +178,11 @@ def by_products(target, key, start, count, *, curvature_of):
     curvature = curvature_of(target, mode, key)
     gradient = np.asarray(slopes(mode)[1])
     noise = np.asarray(jax.random.normal(key, (count, target.dim)))
-    positions = mode + curvature.inverse_root(noise)
+    shift, of_shift = np.zeros(target.dim), ()
+    if centre == "mean" or isinstance(curvature, Dense):
+        shift = mean_shift(lambda x: gradients(x, target.data), mode, curvature)
+        of_shift = shift_checks(target, mode, shift, curvature, noise, centre)
+    positions = mode + (shift if centre == "mean" else 0.0) + curvature.inverse_root(noise)
     log_density = np.asarray(density(positions, target.data))
     log_proposal = 0.5 * (
         curvature.log_determinant - (noise**2).sum(axis=1) - target.dim * np.log(2 * np.pi)
@@ -168,11 +193,11 @@ def by_products(target, key, start, count, *, curvature_of):
         positions,
         log_density,
         log_proposal,
-        np.linalg.norm(curvature.inverse_root(gradient[None])),
-        sum(end[2] for end in ends) + 2 * curvature.products,
+        np.linalg.norm(curvature.whitened(gradient[None])),
+        sum(end[2] for end in ends) + 2 * curvature.products + 2 * target.dim * bool(of_shift),
         curvature.lowest,
         weight_of_rival(away, np.array([end[1] for end in ends])),
-        (*curvature_checks(curvature), *step_checks(target, mode)),
+        (*curvature_checks(curvature), *of_shift, *step_checks(target, mode)),
     )
 
 
@@ -189,11 +214,15 @@ def all_rows(target, mode, key):
 
 
 class Products(NamedTuple):
-    """Compiled slopes, products Hv, densities and H, all with the data as last argument."""
+    """Compiled slopes, products Hv, densities and gradients of rows, and H.
+
+    All take the data as last argument.
+    """
 
     value_and_gradient: Any
     product: Any
     density: Any
+    gradients: Any
     hessian: Any
 
 
@@ -211,11 +240,17 @@ def products_of(log_density):
         return jax.lax.map(lambda x: log_density(x, data), positions, batch_size=100)
 
     @jax.jit
+    def gradients(positions, data):
+        slope = jax.grad(log_density)
+        return jax.lax.map(lambda x: slope(x, data), positions, batch_size=ROWS_AT_ONCE)
+
+    @jax.jit
     def hessian(position, data):
         rows = jnp.eye(position.size)
         return jax.lax.map(lambda v: product(position, v, data), rows, batch_size=ROWS_AT_ONCE)
 
-    return Products(jax.jit(jax.value_and_grad(log_density)), product, density, hessian)
+    slopes = jax.jit(jax.value_and_grad(log_density))
+    return Products(slopes, product, density, gradients, hessian)
 
 
 def _require_mode(found, starts):
@@ -233,13 +268,13 @@ def _require_mode(found, starts):
         )
 
 
-def weight_checks(positions, weight, by_low_rank):
+def weight_checks(positions, weight, shown):
     """Return the rows of the importance weights.
 
-    In thousands of dimensions the joint weights tell nothing of single answers, and are shown.
+    In hundreds of dimensions the joint weights tell nothing of single answers, and are only shown.
     """
     rows = (weight_check(pareto_k(weight)), weighted_change_check(positions, weight))
-    if not by_low_rank:
+    if not shown:
         return rows
     return tuple(row._replace(kind="information", limit=np.nan) for row in rows)
 
@@ -251,6 +286,28 @@ def step_checks(target, mode):
         return ()
     meaning = "at the mode, over what is tolerated"
     return (Check("error of held steps", float(error), 1.0, kind="adequacy", meaning=meaning),)
+
+
+def shift_checks(target, mode, shift, curvature, noise, centre):
+    """Return the row of how far means lie from the mode."""
+
+    def quantities(position):
+        return target.judged(position, target.data)
+
+    shifts = shift_of_quantities(quantities, mode, shift, curvature, noise)
+    left_out = centre == "mode"
+    return (
+        Check(
+            "shift of a mean",
+            float(np.nan_to_num(np.abs(shifts), nan=np.inf).max(initial=0.0)),
+            LARGEST_SHIFT if left_out else LARGEST_SHIFT_TAKEN,
+            kind="adequacy",
+            meaning=(
+                "largest of all quantities from the mode, by third derivatives, in their sd; "
+                + ("left out: pass centre='mean'" if left_out else "taken into account")
+            ),
+        ),
+    )
 
 
 def curvature_checks(curvature):

@@ -264,7 +264,8 @@ def coverage(study, folder):
     Returns
     -------
     str
-        The share by field, and its standard error between twins.
+        The share by field, and its standard error between twins, of the Gaussian at the mean and
+        of that at the mode.
     """
     settings = study.mode["covered"]
 
@@ -275,9 +276,10 @@ def coverage(study, folder):
         except DriverError:
             return np.nan
 
-    done = one_by_one(folder / "twins.csv", study.mode["twins"], FIELDS, of_twin)
+    columns = [*FIELDS, *(f"{name} at the mode" for name in FIELDS)]
+    done = one_by_one(folder / "twins.csv", study.mode["twins"], columns, of_twin)
     share, error = done.mean(), done.sem()
-    told = ", ".join(f"{name} {share[name]:.3f} ({error[name]:.3f})" for name in FIELDS)
+    told = ", ".join(f"{name} {share[name]:.3f} ({error[name]:.3f})" for name in columns)
     lost = int(done[FIELDS[0]].isna().sum())
     return f"{len(done)} twins, {lost} of them without a mode: {told}"
 

@@ -5,6 +5,7 @@ from scipy.linalg import cholesky, solve_triangular
 from scipy.sparse.linalg import LinearOperator, cg
 from scipy.stats import norm
 
+from bayesquake.inference.kernels.skewness import mean_shift
 from bayesquake.inference.laplace import all_rows, products_of
 from bayesquake.model.coordinates import arrays_of
 
@@ -55,13 +56,22 @@ def held_by_intervals(truth, dataset):
 
     Returns
     -------
-    (3,) array
+    (6,) array
+        Of the three fields, by the Gaussian at the mean, and by that at the mode.
     """
     mode = at_mode(dataset)
-    sd = sd_ratio(all_rows(mode.target, mode.position, None).covariance, mode)
+    curvature = all_rows(mode.target, mode.position, None)
+    gradients = products_of(mode.target.log_density).gradients
+    shift = mean_shift(lambda x: gradients(x, mode.target.data), mode.position, curvature)
+    sd = sd_ratio(curvature.covariance, mode)
     root = np.asarray(arrays_of(mode.target.data).fields.root)
-    away = (np.asarray(mode.position)[mode.friction] - truth) @ root.T
-    return (np.abs(away) < norm.ppf(0.95) * sd).mean(axis=1)
+
+    def held(centre):
+        away = (centre[mode.friction] - truth) @ root.T
+        return (np.abs(away) < norm.ppf(0.95) * sd).mean(axis=1)
+
+    position = np.asarray(mode.position)
+    return np.concatenate([held(position + shift), held(position)])
 
 
 def by_ring(values, radius, rings):

@@ -97,6 +97,26 @@ def test_fields_are_as_far_from_the_truth_as_they_say(twin):
     assert 0.8 < inside < 0.98
 
 
+def test_chains_and_the_gaussian_at_the_mean_agree():
+    _, dataset = MODEL.simulate(jax.random.key(2), DESIGN | {"cells": (3, 2), "cell_size": 40e3})
+    gaussian = bq.fit(MODEL, dataset, seed=1, fields="draws", **COARSE)
+    rows = {row.name: row for row in bq.check(gaussian).rows}
+    assert bq.check(gaussian).passed
+    assert 0.1 < rows["shift of a mean"].value < 1
+    chains = bq.fit(
+        MODEL, dataset, driver="nuts", warmup=300, draws=500, seed=1, fields="draws", **COARSE
+    )
+    rows = {row.name: row for row in bq.check(chains).rows}
+    assert rows["R-hat"].value < 1.03
+    assert rows["divergences"].value < 0.005
+    assert rows["error of held steps"].passed
+    for name in ("a_field", "b_minus_a_field", "characteristic_slip_field"):
+        one, other = (np.asarray(result["posterior"][name]) for result in (gaussian, chains))
+        sd = other.std(axis=(0, 1))
+        assert np.abs((one.mean(axis=(0, 1)) - other.mean(axis=(0, 1))) / sd).max() < 0.35, name
+        np.testing.assert_allclose(one.std(axis=(0, 1)), sd, rtol=0.2)
+
+
 def test_a_fault_that_cannot_be_followed_is_told_with_time_and_cell(twin):
     _, dataset = twin
     brittle = dataset["expected_characteristic_slip"] * 1e-6

@@ -59,6 +59,10 @@ class LowRank(NamedTuple):
         """Return :math:`H^{-1/2} z` of rows z, (draw, dim)."""
         return noise + (noise @ self.vectors) * ((1 + self.values) ** -0.5 - 1) @ self.vectors.T
 
+    def whitened(self, gradients):
+        """Return gradients, (row, dim), in coordinates in which H is the identity."""
+        return self.inverse_root(gradients)
+
     def root(self, vectors):
         """Return :math:`H^{1/2} v` of rows v, (row, dim)."""
         return vectors + (vectors @ self.vectors) * ((1 + self.values) ** 0.5 - 1) @ self.vectors.T
@@ -93,6 +97,10 @@ class Dense(NamedTuple):
     def inverse_root(self, noise):
         """Return :math:`H^{-1/2} z` of rows z, (draw, dim)."""
         return solve_triangular(self.factor, noise.T, lower=True, trans="T").T
+
+    def whitened(self, gradients):
+        """Return gradients, (row, dim), in coordinates in which H is the identity."""
+        return solve_triangular(self.factor, gradients.T, lower=True).T
 
     def root(self, vectors):
         """Return :math:`H^{1/2} v` of rows v, (row, dim)."""
