@@ -87,8 +87,8 @@ def laplace(
         normal in their coordinates, such as fields of white latents. By default products above
         2,000 unknowns.
     centre : {"mode", "mean"}
-        Where the Gaussian stands: at the mode, or at the mean by third derivatives there, which
-        takes two gradients for every unknown.
+        Where the Gaussian stands: at the mode, or at the mean by third derivatives there, as long
+        as it lies within one standard deviation. It takes two gradients for every unknown.
     seed : int
     progress : callable, optional
         Called once, when done.
@@ -180,9 +180,9 @@ def by_products(target, key, start, count, *, curvature_of, centre):
     noise = np.asarray(jax.random.normal(key, (count, target.dim)))
     shift, of_shift = np.zeros(target.dim), ()
     if centre == "mean" or isinstance(curvature, Dense):
-        shift = mean_shift(lambda x: gradients(x, target.data), mode, curvature)
-        of_shift = shift_checks(target, mode, shift, curvature, noise, centre)
-    positions = mode + (shift if centre == "mean" else 0.0) + curvature.inverse_root(noise)
+        found = mean_shift(lambda x: gradients(x, target.data), mode, curvature)
+        shift, of_shift = shift_taken(target, mode, found, curvature, noise, centre)
+    positions = mode + shift + curvature.inverse_root(noise)
     log_density = np.asarray(density(positions, target.data))
     log_proposal = 0.5 * (
         curvature.log_determinant - (noise**2).sum(axis=1) - target.dim * np.log(2 * np.pi)
@@ -288,26 +288,24 @@ def step_checks(target, mode):
     return (Check("error of held steps", float(error), 1.0, kind="adequacy", meaning=meaning),)
 
 
-def shift_checks(target, mode, shift, curvature, noise, centre):
-    """Return the row of how far means lie from the mode."""
+def shift_taken(target, mode, shift, curvature, noise, centre):
+    """Return the shift of the mean that is taken into account, and its row.
+
+    One that is no longer small is left out, and the row fails.
+    """
 
     def quantities(position):
         return target.judged(position, target.data)
 
     shifts = shift_of_quantities(quantities, mode, shift, curvature, noise)
-    left_out = centre == "mode"
-    return (
-        Check(
-            "shift of a mean",
-            float(np.nan_to_num(np.abs(shifts), nan=np.inf).max(initial=0.0)),
-            LARGEST_SHIFT if left_out else LARGEST_SHIFT_TAKEN,
-            kind="adequacy",
-            meaning=(
-                "largest of all quantities from the mode, by third derivatives, in their sd; "
-                + ("left out: pass centre='mean'" if left_out else "taken into account")
-            ),
-        ),
+    largest = float(np.nan_to_num(np.abs(shifts), nan=np.inf).max(initial=0.0))
+    limit = LARGEST_SHIFT_TAKEN if centre == "mean" else LARGEST_SHIFT
+    taken = centre == "mean" and largest < limit
+    meaning = "largest from the mode, of all quantities, by third derivatives, in their sd; " + (
+        "taken into account" if taken else "left out"
     )
+    row = Check("shift of a mean", largest, limit, kind="adequacy", meaning=meaning)
+    return shift if taken else np.zeros_like(shift), (row,)
 
 
 def curvature_checks(curvature):

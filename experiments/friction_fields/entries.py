@@ -264,8 +264,7 @@ def coverage(study, folder):
     Returns
     -------
     str
-        The share by field, and its standard error between twins, of the Gaussian at the mean and
-        of that at the mode.
+        The share by field, and its standard error between twins.
     """
     settings = study.mode["covered"]
 
@@ -276,10 +275,9 @@ def coverage(study, folder):
         except DriverError:
             return np.nan
 
-    columns = [*FIELDS, *(f"{name} at the mode" for name in FIELDS)]
-    done = one_by_one(folder / "twins.csv", study.mode["twins"], columns, of_twin)
+    done = one_by_one(folder / "twins.csv", study.mode["twins"], FIELDS, of_twin)
     share, error = done.mean(), done.sem()
-    told = ", ".join(f"{name} {share[name]:.3f} ({error[name]:.3f})" for name in columns)
+    told = ", ".join(f"{name} {share[name]:.3f} ({error[name]:.3f})" for name in FIELDS)
     lost = int(done[FIELDS[0]].isna().sum())
     return f"{len(done)} twins, {lost} of them without a mode: {told}"
 

@@ -1,15 +1,17 @@
 """What a twin of slow slip tells of the fields of its friction, and where to look for it."""
 
+import jax
+import jax.numpy as jnp
 import numpy as np
 from scipy.linalg import cholesky, solve_triangular
 from scipy.sparse.linalg import LinearOperator, cg
-from scipy.stats import norm
 
-from bayesquake.inference.kernels.skewness import mean_shift
-from bayesquake.inference.laplace import all_rows, products_of
+import bayesquake as bq
+from bayesquake.inference.laplace import laplace, products_of
 from bayesquake.model.coordinates import arrays_of
+from bayesquake.models.fault_friction.friction import coloured
 
-from .twin import at_mode, sd_ratio
+from .twin import COARSE, MODEL
 
 __all__ = [
     "by_ring",
@@ -17,6 +19,8 @@ __all__ = [
     "factors_of_stations",
     "held_by_intervals",
 ]
+
+NAMES = ("a_field", "b_minus_a_field", "characteristic_slip_field")
 
 
 def conjugate_gradients(point, places):
@@ -56,22 +60,23 @@ def held_by_intervals(truth, dataset):
 
     Returns
     -------
-    (6,) array
-        Of the three fields, by the Gaussian at the mean, and by that at the mode.
+    (3,) array
+
+    Raises
+    ------
+    DriverError
+        There is no mode.
     """
-    mode = at_mode(dataset)
-    curvature = all_rows(mode.target, mode.position, None)
-    gradients = products_of(mode.target.log_density).gradients
-    shift = mean_shift(lambda x: gradients(x, mode.target.data), mode.position, curvature)
-    sd = sd_ratio(curvature.covariance, mode)
-    root = np.asarray(arrays_of(mode.target.data).fields.root)
+    target = bq.target(MODEL, dataset, **COARSE)
+    fields = np.stack(coloured(truth, arrays_of(target.data).fields))
 
-    def held(centre):
-        away = (centre[mode.friction] - truth) @ root.T
-        return (np.abs(away) < norm.ppf(0.95) * sd).mean(axis=1)
-
-    position = np.asarray(mode.position)
-    return np.concatenate([held(position + shift), held(position)])
+    found = laplace(target, starts=1, centre="mean", draws=500)
+    drawn = jax.lax.map(
+        lambda x: jnp.stack([target.constrain(x, target.data)[name] for name in NAMES]),
+        found.positions.reshape(-1, target.dim),
+    )
+    low, high = np.quantile(drawn, [0.05, 0.95], axis=0)
+    return ((low < fields) & (fields < high)).mean(axis=1)
 
 
 def by_ring(values, radius, rings):

@@ -41,8 +41,15 @@ def test_the_experiment_leaves_a_table_and_a_figure(tmp_path):
 @pytest.fixture(scope="module")
 def twin(tmp_path_factory):
     out = tmp_path_factory.mktemp("friction_fields")
-    friction_fields.reproduce(out, quick=True, entries=["sd_maps", "window", "design"])
+    friction_fields.reproduce(out, quick=True, entries=["modes", "sd_maps", "window", "design"])
     return out
+
+
+def test_searches_from_the_prior_end_at_one_mode(twin):
+    table = pd.read_csv(twin / "modes" / "searches.csv", index_col="seed")
+    assert np.ptp(table["log_density"]) < 0.1
+    assert (table["misfit"] < 1.5).all()
+    assert (table["gradient_cut"] > 1e6).all()
 
 
 def test_fields_are_known_best_where_slip_evolves(twin):

@@ -28,7 +28,7 @@ DIRECTIONS = 400
 
 
 def mean_shift(gradients, mode, curvature):
-    """Return the mean less the mode, (dim,).
+    """Return the mean less the mode, (dim,), NaN where the density ends within the reach.
 
     Parameters
     ----------
@@ -41,6 +41,8 @@ def mean_shift(gradients, mode, curvature):
     ends = [np.asarray(gradients(mode + side)).sum(axis=0) for side in (steps, -steps)]
     middle = mode.size * np.asarray(gradients(mode[None]))[0]
     bend = (ends[0] + ends[1] - 2 * middle) / REACH**2
+    if not np.isfinite(bend).all():
+        return np.full(mode.size, np.nan)
     return curvature.inverse_root(curvature.whitened(bend[None]) / 2)[0]
 
 
