@@ -41,6 +41,14 @@ def quadrature(dataset):
     return white, step, mass * (white[1] - white[0]) * (step[1] - step[0])
 
 
+def test_weights_of_the_gaussian_at_the_mode_give_the_evidence_too(dataset, quadrature):
+    *_, mass = quadrature
+    gaussian = bq.fit(MODEL, dataset, driver="laplace", draws=2000, seed=3)
+    error = gaussian.attrs["log_evidence_sd"]
+    assert error < 0.05
+    assert abs(gaussian.attrs["log_evidence"] - np.log(mass.sum())) < 4 * error
+
+
 def test_moments_and_evidence_are_those_of_quadrature(quadrature, result):
     assert bq.check(result).passed
     white, step, mass = quadrature

@@ -96,7 +96,9 @@ def laplace(
     Returns
     -------
     Found
-        With statistics ``log_weight``, the log importance weight of every draw.
+        With statistics ``log_weight``, the log importance weight of every draw. The notes hold
+        ``log_evidence``, the log of their mean, and its standard error ``log_evidence_sd``; both
+        are as good as the weights, see the Pareto k-hat.
 
     Raises
     ------
@@ -132,8 +134,18 @@ def laplace(
         gradients=found.gradients,
         compile_seconds=compiled.seconds,
         run_seconds=time.perf_counter() - began - compiled.seconds,
-        notes={"approximate": 1, "warmup": 0, "interrupted": 0},
+        notes={"approximate": 1, "warmup": 0, "interrupted": 0, **evidence(weight)},
     )
+
+
+def evidence(log_weight):
+    """Return the notes of the evidence: the log of the mean weight, and its standard error."""
+    relative = np.exp(log_weight - log_weight.max())
+    mean = relative.mean()
+    return {
+        "log_evidence": float(log_weight.max() + np.log(mean)),
+        "log_evidence_sd": float(relative.std() / mean / np.sqrt(relative.size)),
+    }
 
 
 class Approximation(NamedTuple):

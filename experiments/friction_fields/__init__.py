@@ -3,10 +3,10 @@
 `reproduce` runs every entry. ``bp1_convergence`` is benchmark problem BP1-QD of the community code
 verification exercise for earthquake sequences, in ever smaller cells. The others ask what a twin of
 long-term slow slip tells of its fields: ``modes`` whether searches from anywhere find one mode,
-``sd_maps`` where slip rates are seen everywhere,
-``low_rank`` by few eigenpairs where stations see the ground move, ``window`` while slip accelerates
-and once it has slowed down, ``design`` from which stations, and ``enkf`` to an ensemble filter. The
-settings are in ``config.toml``, what was found in ``README.md``.
+``sd_maps`` where slip rates are seen everywhere, ``low_rank`` by few eigenpairs where stations see
+the ground move, ``window`` while slip accelerates and once it has slowed down, ``design`` from
+which stations, and ``enkf`` to an ensemble filter. The settings are in ``config.toml``, what was
+found in ``README.md``.
 
 References
 ----------

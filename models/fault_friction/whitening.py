@@ -41,7 +41,7 @@ class Whitening(NamedTuple):
     curvature : (unknown,)
         The diagonal of Λ.
     log_determinant : scalar
-        ln |det W|.
+        Logarithm of the determinant of W.
     """
 
     root: Any
