@@ -72,8 +72,10 @@ def around_fields(base, search, data, mode):
     def precision(data):
         return np.asarray(search.slopes(mode, data)[2])[np.ix_(places, places)]
 
-    apart = precision(without_displacements(data))
-    added = (precision(data) - apart) * float(factor_of(base.constrain(mode, data))) ** 2
+    apart = whole = precision(data)
+    if "displacement" in data.observed:
+        apart = precision(without_displacements(data))
+    added = (whole - apart) * float(factor_of(base.constrain(mode, data))) ** 2
     curvature, root = eigh(added, apart)
     found = Whitening(root, root.T @ apart, np.maximum(curvature, 0), np.linalg.slogdet(root)[1])
     return Around(data, sites, jax.tree.map(jnp.asarray, found))

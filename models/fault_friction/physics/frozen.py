@@ -33,8 +33,8 @@ DORMAND_PRINCE = diffrax.Dopri5.tableau
 MOST_KEPT = 2**20
 """Numbers that are kept of all steps, 8 MiB."""
 
-BLOCK_STEP, SLOT_STEP = 8, 4
-"""Lengths of blocks and numbers of slots are multiples of these, for few different shapes."""
+BLOCK_STEP, BLOCKS_STEP, SLOT_STEP = 8, 4, 4
+"""Of which lengths and numbers of blocks, and numbers of slots, are multiples: for few shapes."""
 
 
 class Grid(NamedTuple):
@@ -73,7 +73,7 @@ def grid_of(step_ends, times):
     ends = np.concatenate([[0.0], step_ends])
     reached = np.abs(np.subtract.outer(times, ends)).argmin(axis=1)
     length = rounded_up(math.sqrt(len(ends)), BLOCK_STEP)
-    blocks = rounded_up(len(ends) / length, 2)
+    blocks = rounded_up(len(ends) / length, BLOCKS_STEP)
     steps = np.zeros(blocks * length)
     steps[1 : len(ends)] = np.diff(ends)
     block, landing = np.divmod(reached, length)
