@@ -12,6 +12,7 @@ import xarray as xr
 
 from bayesquake.errors import DriverError, OptionError
 from bayesquake.inference.constrained import constrained, prior_draws
+from bayesquake.inference.kernels import held_steps
 from bayesquake.inference.kernels.compilation import recorded_compilations
 from bayesquake.inference.plan import planned
 from bayesquake.model.options import options_of
@@ -21,7 +22,6 @@ from bayesquake.results.checks import Check
 from bayesquake.results.evidence import LARGEST_CHECKED
 from bayesquake.results.identity import run_identity
 from bayesquake.results.moments import MOMENTS, moments_of
-from bayesquake.results.posteriors import some_draws
 from bayesquake.results.schema import assemble, labelled, labelled_statistics, with_labels_of
 from bayesquake.targets.target import target_of_arrays
 
@@ -29,9 +29,6 @@ __all__ = ["DerivedOutputsWarning", "fit"]
 
 OUTPUT_STREAM = 1000
 """Index of the random stream of forecasts and prior draws, apart from the drivers'."""
-
-STEPS_JUDGED = 200
-"""Draws at which the error of held steps is found."""
 
 
 def fit(
@@ -129,9 +126,13 @@ def fit(
         groups |= {
             name: with_labels_of(groups["posterior"], group) for name, group in found.groups.items()
         }
+        # An approximation may go where the posterior does not: its driver judges steps at the mode.
+        of_steps = (
+            () if found.notes.get("approximate") else held_steps.among(target, found.positions)
+        )
         checks = (
             *_evidence(found, groups["posterior"]),
-            *held_step_checks(target, found),
+            *of_steps,
             *quality_checks(groups.get("quality", {})),
             *failure,
         )
@@ -190,22 +191,6 @@ def _evidence(found, posterior):
     except Exception as problem:
         reason = f"{type(problem).__name__}: {problem}"
         return (Check("failed evidence", 1.0, 1.0, kind="adequacy", meaning=reason),)
-
-
-def held_step_checks(target, found):
-    """Return the row of how well steps that a model holds serve the draws, () where it holds none.
-
-    Of an approximation, which may go where the posterior does not, the driver tells it at the mode.
-    """
-    if target.step_error is None or found.notes.get("approximate"):
-        return ()
-    _, some = some_draws({"position": found.positions}, STEPS_JUDGED)
-    errors = jax.lax.map(lambda x: target.step_error(x, target.data), some["position"])
-    if errors is None:
-        return ()
-    meaning = f"largest in 99 % of {len(errors)} draws, over what is tolerated"
-    largest = float(np.quantile(errors, 0.99, method="lower"))
-    return (Check("error of held steps", largest, 1.0, kind="adequacy", meaning=meaning),)
 
 
 def quality_checks(quality):

@@ -11,8 +11,10 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
+from scipy.special import logsumexp
 
 from bayesquake.errors import DriverError
+from bayesquake.inference.kernels import held_steps
 from bayesquake.inference.kernels.compilation import recorded_compilations
 from bayesquake.inference.kernels.lowrank import Dense, LowRank, climb, dense, low_rank
 from bayesquake.inference.kernels.mode import best_mode
@@ -140,11 +142,12 @@ def laplace(
 
 def evidence(log_weight):
     """Return the notes of the evidence: the log of the mean weight, and its standard error."""
-    relative = np.exp(log_weight - log_weight.max())
-    mean = relative.mean()
+    log_mean = logsumexp(log_weight) - np.log(log_weight.size)
+    with np.errstate(invalid="ignore"):
+        spread = np.exp(log_weight - log_mean).std()
     return {
-        "log_evidence": float(log_weight.max() + np.log(mean)),
-        "log_evidence_sd": float(relative.std() / mean / np.sqrt(relative.size)),
+        "log_evidence": float(log_mean),
+        "log_evidence_sd": float(spread / np.sqrt(log_weight.size)),
     }
 
 
@@ -174,7 +177,7 @@ def by_whole_program(target, key, start, count):
         int(iterations) + 2 * target.dim,
         lowest,
         weight_of_rival(away, heights),
-        step_checks(target, mode),
+        held_steps.at(target, mode),
     )
 
 
@@ -209,7 +212,7 @@ def by_products(target, key, start, count, *, curvature_of, centre):
         sum(end[2] for end in ends) + 2 * curvature.products + 2 * target.dim * bool(of_shift),
         curvature.lowest,
         weight_of_rival(away, np.array([end[1] for end in ends])),
-        (*curvature_checks(curvature), *of_shift, *step_checks(target, mode)),
+        (*curvature_checks(curvature), *of_shift, *held_steps.at(target, mode)),
     )
 
 
@@ -289,15 +292,6 @@ def weight_checks(positions, weight, shown):
     if not shown:
         return rows
     return tuple(row._replace(kind="information", limit=np.nan) for row in rows)
-
-
-def step_checks(target, mode):
-    """Return the row of the steps that a model holds, () where it holds none."""
-    error = None if target.step_error is None else target.step_error(mode, target.data)
-    if error is None:
-        return ()
-    meaning = "at the mode, over what is tolerated"
-    return (Check("error of held steps", float(error), 1.0, kind="adequacy", meaning=meaning),)
 
 
 def shift_taken(target, mode, shift, curvature, noise, centre):

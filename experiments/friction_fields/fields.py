@@ -69,7 +69,6 @@ def held_by_intervals(truth, dataset):
     """
     target = bq.target(MODEL, dataset, **COARSE)
     fields = np.stack(coloured(truth, arrays_of(target.data).fields))
-
     found = laplace(target, starts=1, centre="mean", draws=500)
     drawn = jax.lax.map(
         lambda x: jnp.stack([target.constrain(x, target.data)[name] for name in NAMES]),

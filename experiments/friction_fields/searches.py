@@ -45,8 +45,8 @@ def search_from_prior(dataset):
         taken = time.perf_counter() - began
         misfit = float(search.misfit(end.position, free.data))
         before = np.linalg.norm(search.slopes(start, free.data)[1])
-        precision = search.slopes(end.position, free.data)[2]
-        after = gradient_at_mode(held_at(free, end.position), np.asarray(root_of(precision)))
+        root = np.asarray(root_of(end.precision))
+        after = gradient_at_mode(held_at(free, end.position), root)
         cut = float(before / np.linalg.norm(after))
         return end.value, end.distance, end.jacobians, taken, misfit, cut
 

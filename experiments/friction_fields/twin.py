@@ -25,6 +25,7 @@ __all__ = [
     "at_truth",
     "drawn",
     "free_target",
+    "held_at",
     "jacobian",
     "radius",
     "sd_ratio",

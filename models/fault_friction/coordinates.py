@@ -77,8 +77,8 @@ def of_fault(base, data, search):
         )
     expected = jnp.zeros(base.dim)
     followed(base, expected, data)
-    mode = jnp.asarray(mode_of_fields(search, base.log_density, data, expected).position)
-    found = whitening.around_fields(base, search, data, mode)
+    end = mode_of_fields(search, base.log_density, data, expected)
+    found = whitening.around_fields(base, search, data, end)
     grid = grid_of(steps_around(base, found), data.times)
     return found._replace(arrays=data._replace(grid=jax.tree.map(jnp.asarray, grid)))
 

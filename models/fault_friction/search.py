@@ -51,12 +51,15 @@ class Climb(NamedTuple):
         To where the next step would lead, in standard deviations.
     jacobians : int
         How many it took.
+    precision : (dim, dim) array
+        Where it ended, of Gauss and Newton.
     """
 
     position: Any
     value: float
     distance: float
     jacobians: int
+    precision: Any
 
 
 def climbed(value, slopes, start, most_steps=200):
@@ -106,7 +109,9 @@ def climbed(value, slopes, start, most_steps=200):
             "gtol": 1e-8,
         },
     )
-    return Climb(found.x, -float(found.fun), float(distance(found.x)), at.cache_info().misses)
+    last = float(distance(found.x))
+    _, _, precision = at(found.x.tobytes())
+    return Climb(found.x, -float(found.fun), last, at.cache_info().misses, precision)
 
 
 class Search(NamedTuple):

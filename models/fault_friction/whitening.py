@@ -50,7 +50,7 @@ class Whitening(NamedTuple):
     log_determinant: Any
 
 
-def around_fields(base, search, data, mode):
+def around_fields(base, search, data, end):
     """Return the data with the whitening at a mode.
 
     Parameters
@@ -58,23 +58,21 @@ def around_fields(base, search, data, mode):
     base : bayesquake.targets.target.Target
     search : search.Search
     data : data.arrays.FaultArrays
-    mode : (dim,) array
-        Of all unknowns together.
+    end : search.Climb
+        At the mode of all unknowns together.
 
     Returns
     -------
     bayesquake.model.coordinates.Around
     """
+    mode = jnp.asarray(end.position)
     sites = base.unravel(mode)
     white = {name: jnp.full(jnp.shape(x), name != FACTOR) for name, x in sites.items()}
     places = np.flatnonzero(base.ravel(white))
-
-    def precision(data):
-        return np.asarray(search.slopes(mode, data)[2])[np.ix_(places, places)]
-
-    apart = whole = precision(data)
+    whole = apart = end.precision[np.ix_(places, places)]
     if "displacement" in data.observed:
-        apart = precision(without_displacements(data))
+        _, _, without = search.slopes(mode, without_displacements(data))
+        apart = np.asarray(without)[np.ix_(places, places)]
     added = (whole - apart) * float(factor_of(base.constrain(mode, data))) ** 2
     curvature, root = eigh(added, apart)
     found = Whitening(root, root.T @ apart, np.maximum(curvature, 0), np.linalg.slogdet(root)[1])

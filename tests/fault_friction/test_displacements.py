@@ -87,6 +87,8 @@ def test_few_eigenpairs_give_the_deviations_of_the_whole_hessian(target):
     ]
     few, whole = deviations
     np.testing.assert_allclose(few, whole, rtol=0.02)
+    root = target.data.root.root * np.sqrt(1 / (1 + target.data.root.curvature / 1.5**2))
+    assert np.linalg.norm(root, axis=1).min() < 0.5
 
 
 def test_the_coordinates_whiten_whatever_the_factor_of_errors(target):
@@ -127,6 +129,7 @@ def test_the_factor_of_errors_is_that_of_what_is_left_to_fit(target, result):
     np.testing.assert_allclose(together / np.sqrt(freedom), factor.mean(), rtol=0.01)
     np.testing.assert_allclose(factor.std(), factor.mean() / np.sqrt(2 * (seen - fitted)), rtol=0.1)
     assert abs(float(factor.mean()) - 1.5) < 2 * float(factor.std())
+    assert float(factor.std()) < 0.06
 
 
 def test_what_stations_tell_narrows_the_middle_most(result):

@@ -12,7 +12,9 @@ import bayesquake as bq
 from bayesquake.errors import BayesquakeError, DriverError
 from bayesquake.model.priors import resolve_priors
 from bayesquake.models.fault_friction.errors import CoarseCellsWarning, ResolutionError
+from bayesquake.models.fault_friction.physics.frozen import grid_of
 from bayesquake.models.fault_friction.search import climbed, search_of
+from bayesquake.models.fault_friction.steps import followed
 from bayesquake.targets.target import target_of_arrays
 
 MODEL = bq.load_model("fault_friction")
@@ -59,6 +61,12 @@ def test_held_steps_give_the_density_of_steps_chosen_anew(twin, target):
         for values in [target.constrain(position, target.data)]
     ]
     np.testing.assert_allclose(apart, target.data.root.log_determinant, atol=1e-4)
+    mode = anew.ravel(target.data.mode)
+    grid = grid_of(followed(anew, mode, anew.data), anew.data.times)
+    own = target_of_arrays(free, anew.data._replace(grid=jax.tree.map(jnp.asarray, grid)))
+    np.testing.assert_allclose(
+        own.log_density(mode, own.data), anew.log_density(mode, anew.data), atol=1e-6
+    )
 
 
 def test_b_may_vanish_without_a_wall(target):
